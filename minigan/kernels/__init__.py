@@ -1,0 +1,1 @@
+"""Plain array functions, no Tensor in sight: the definition (reference), and the tuned twins (cpu, gpu)."""

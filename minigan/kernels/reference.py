@@ -1,0 +1,306 @@
+"""Every kernel in plain array code: the definition, and the text a reader reads.
+
+One class, so that the same text runs on NumPy and on CuPy (`xp`), and so that a tuned kernel set is a subclass
+that overrides some of these names. Kernels of analytic functions also take complex128 (no conjugation anywhere),
+which is what the complex-step gradient test needs. No kernel changes its inputs unless its name ends in `_step`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .geometry import Geometry
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+PHILOX_MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+PHILOX_INCREMENTS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+PHILOX_ROUNDS = 10
+
+
+class ReferenceKernels:
+    """The kernels over one array module."""
+
+    name = "reference"
+
+    def __init__(self, xp):
+        self.xp = xp
+
+    # ---------------------------------------------------------------- memory
+
+    def empty(self, shape, dtype) -> Array:
+        return self.xp.empty(shape, dtype)
+
+    def copy(self, x: Array) -> Array:
+        """A fresh array of the same values, in the same memory order."""
+        return x.copy(order="K")
+
+    def contiguous(self, x: Array) -> Array:
+        """The same values in C order (itself where it already is)."""
+        return self.xp.ascontiguousarray(x)
+
+    # ----------------------------------------------------------- elementwise
+
+    def add(self, a, b):
+        return self.xp.add(a, b)
+
+    def subtract(self, a, b):
+        return self.xp.subtract(a, b)
+
+    def multiply(self, a, b):
+        return self.xp.multiply(a, b)
+
+    def divide(self, a, b):
+        return self.xp.divide(a, b)
+
+    def negative(self, x):
+        return self.xp.negative(x)
+
+    def power(self, x, exponent: float):
+        return self.xp.power(x, exponent)
+
+    def exp(self, x):
+        return self.xp.exp(x)
+
+    def log(self, x):
+        return self.xp.log(x)
+
+    def sqrt(self, x):
+        return self.xp.sqrt(x)
+
+    def absolute(self, x):
+        return self.xp.abs(x)
+
+    def sign(self, x):
+        return self.xp.sign(x)
+
+    def tanh(self, x):
+        return self.xp.tanh(x)
+
+    def tanh_grad(self, cotangent, y):
+        """cotangent * (1 - y^2), where y = tanh(x)."""
+        return cotangent * (1 - y * y)
+
+    def sigmoid(self, x):
+        """1 / (1 + exp(-x)), written so that no x overflows."""
+        return 0.5 * self.xp.tanh(0.5 * x) + 0.5
+
+    def softplus(self, x):
+        """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
+        xp = self.xp
+        positive = x.real > 0
+        return xp.where(positive, x, 0) + xp.log1p(xp.exp(xp.where(positive, -x, x)))
+
+    def leaky_relu(self, x, slope: float):
+        return self.xp.where(x > 0, x, x * slope)
+
+    def leaky_relu_grad(self, cotangent, x, slope: float):
+        """cotangent where x > 0, slope * cotangent elsewhere (at 0 too)."""
+        return self.xp.where(x > 0, cotangent, cotangent * slope)
+
+    def where(self, condition, a, b):
+        return self.xp.where(condition, a, b)
+
+    def mask_scale(self, x, mask, scale: float):
+        """x * scale where mask, 0 elsewhere."""
+        return x * mask * scale
+
+    # ------------------------------------------------------------ reductions
+
+    def sum(self, x, axes: tuple[int, ...], keepdims: bool):
+        return self.xp.sum(x, axis=axes, keepdims=keepdims)
+
+    def max(self, x, axes: tuple[int, ...], keepdims: bool):
+        return self.xp.max(x, axis=axes, keepdims=keepdims)
+
+    def min(self, x, axes: tuple[int, ...], keepdims: bool):
+        return self.xp.min(x, axis=axes, keepdims=keepdims)
+
+    # -------------------------------------------------------- linear algebra
+
+    def matmul(self, a, b):
+        return self.xp.matmul(a, b)
+
+    def linear(self, x, weight, bias):
+        """(N, I) x (O, I) -> (N, O): y = x weight' + bias (bias may be None)."""
+        y = self.matmul(x, weight.T)
+        return y if bias is None else y + bias
+
+    # ----------------------------------------------------------------- shape
+
+    def pad(self, x, widths):
+        """Zeros around x; widths is ((before, after), ...), one pair an axis."""
+        return self.xp.pad(x, widths)
+
+    def scatter_add(self, cotangent, index, shape):
+        """The adjoint of x[index]: zeros of `shape`, with the cotangent added in at the index."""
+        out = self.xp.zeros(shape, cotangent.dtype)
+        self.xp.add.at(out, index, cotangent)
+        return out
+
+    # ----------------------------------------------------------- convolution
+    # One trilinear form  T(x, w, y) = sum_{n,o,c,i,j,k,l} x[n,c,i*s+k*d-p,j*s+l*d-p] w[o,c,k,l] y[n,o,i,j]
+    # and its three partial derivatives: with respect to y, to x, and to w.
+
+    def im2col(self, x, geometry: Geometry) -> Array:
+        """(N, C, H, W) -> (N, OH, OW, KH, KW, C): under every output pixel the patch of input that it sees."""
+        n, c = x.shape[:2]
+        top, bottom, left, right = geometry.padding
+        height, width = geometry.input_size
+        padded = self.pad(
+            x[:, :, : height + min(bottom, 0), : width + min(right, 0)],
+            ((0, 0), (0, 0), (top, max(bottom, 0)), (left, max(right, 0))),
+        )
+        columns = self.empty((n, *geometry.output_size, *geometry.kernel_size, c), x.dtype)
+        for k, l, rows, cols in geometry.taps():
+            columns[:, :, :, k, l] = padded[:, :, rows, cols].transpose(0, 2, 3, 1)
+        return columns
+
+    def col2im(self, columns, geometry: Geometry) -> Array:
+        """The adjoint of im2col: every patch is added back to where it was read."""
+        n, c = columns.shape[0], columns.shape[-1]
+        top, _, left, _ = geometry.padding
+        height, width = geometry.input_size
+        rows, cols = (max(r, p + s) for r, p, s in zip(geometry.reach, (top, left), (height, width), strict=True))
+        padded = self.xp.zeros((n, c, rows, cols), columns.dtype)
+        for k, l, rows, cols in geometry.taps():
+            padded[:, :, rows, cols] += columns[:, :, :, k, l].transpose(0, 3, 1, 2)
+        return padded[:, :, top : top + height, left : left + width]
+
+    def conv2d(self, x, weight, bias, geometry: Geometry) -> Array:
+        """dT/dy: (N, C, H, W) x (O, C, KH, KW) -> (N, O, OH, OW), plus a bias (O,) or None."""
+        n, c = x.shape[:2]
+        columns = self.im2col(x, geometry).reshape(-1, math.prod(geometry.kernel_size) * c)
+        y = self.matmul(columns, _rows(weight).T)  # (N OH OW, KH KW C) x (KH KW C, O)
+        if bias is not None:
+            y = y + bias
+        return y.reshape(n, *geometry.output_size, -1).transpose(0, 3, 1, 2)
+
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry) -> Array:
+        """dT/dx: (N, O, OH, OW) x (O, C, KH, KW) -> (N, C, H, W), plus a bias (C,) or None."""
+        n, o = y.shape[:2]
+        c = weight.shape[1]
+        columns = self.matmul(y.transpose(0, 2, 3, 1).reshape(-1, o), _rows(weight))  # (N OH OW, KH KW C)
+        x = self.col2im(columns.reshape(n, *geometry.output_size, *geometry.kernel_size, c), geometry)
+        return x if bias is None else x + bias.reshape(-1, 1, 1)
+
+    def conv2d_weight_grad(self, x, y, geometry: Geometry) -> Array:
+        """dT/dw: (N, C, H, W) x (N, O, OH, OW) -> (O, C, KH, KW)."""
+        c, o = x.shape[1], y.shape[1]
+        columns = self.im2col(x, geometry).reshape(-1, math.prod(geometry.kernel_size) * c)
+        rows = self.matmul(y.transpose(0, 2, 3, 1).reshape(-1, o).T, columns)  # (O, N OH OW) x (N OH OW, KH KW C)
+        return rows.reshape(o, *geometry.kernel_size, c).transpose(0, 3, 1, 2)
+
+    # ---------------------------------------------------- batch normalisation
+    # Channels stand on axis 1; every other axis is averaged over. xhat = (x - mean) * inv_std.
+
+    def batch_statistics(self, x) -> tuple[Array, Array]:
+        """Mean and biased variance of every channel: two arrays of shape (C,)."""
+        axes = other_axes(x)
+        mean = x.mean(axis=axes, keepdims=True)
+        centred = x - mean
+        return mean.reshape(-1), (centred * centred).mean(axis=axes)
+
+    def batch_norm(self, x, gamma, beta, mean, inv_std) -> Array:
+        """gamma * xhat + beta."""
+        gamma, beta, mean, inv_std = _per_channel(x, gamma, beta, mean, inv_std)
+        return (x - mean) * (inv_std * gamma) + beta
+
+    def batch_norm_scale_grad(self, cotangent, x, mean, inv_std) -> Array:
+        """sum of cotangent * xhat over each channel: the gradient in gamma, shape (C,)."""
+        mean, inv_std = _per_channel(x, mean, inv_std)
+        return (cotangent * ((x - mean) * inv_std)).sum(axis=other_axes(x))
+
+    def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product) -> Array:
+        """gamma * inv_std * (cotangent - mean(cotangent) - xhat * mean(cotangent * xhat)).
+
+        sum_cotangent and sum_product are the sums over each channel of cotangent and of cotangent * xhat.
+        """
+        count = x.size // x.shape[1]
+        arrays = (gamma, mean, inv_std, sum_cotangent / count, sum_product / count)
+        gamma, mean, inv_std, mean_cotangent, mean_product = _per_channel(x, *arrays)
+        xhat = (x - mean) * inv_std
+        return (gamma * inv_std) * (cotangent - mean_cotangent - xhat * mean_product)
+
+    # ---------------------------------------------------------------- random
+
+    def random_bits(self, key: int, counter: int, count: int) -> Array:
+        """`count` 64-bit words of the Philox-4x64-10 stream (Salmon et al. 2011) from block `counter` + 1 on.
+
+        A block is four words, a pure function of (key, block number); NumPy's Philox gives the same stream.
+        """
+        xp = self.xp
+        blocks = -(-count // 4)
+        low = xp.arange(blocks, dtype=xp.uint64) + xp.uint64((counter + 1) & 0xFFFFFFFFFFFFFFFF)
+        words = [low, xp.zeros_like(low), xp.zeros_like(low), xp.zeros_like(low)]
+        keys = [key & 0xFFFFFFFFFFFFFFFF, key >> 64]
+        for _ in range(PHILOX_ROUNDS):
+            high0, low0 = _multiply_64(xp, words[0], PHILOX_MULTIPLIERS[0])
+            high1, low1 = _multiply_64(xp, words[2], PHILOX_MULTIPLIERS[1])
+            words = [high1 ^ words[1] ^ xp.uint64(keys[0]), low1, high0 ^ words[3] ^ xp.uint64(keys[1]), low0]
+            keys = [(k + i) & 0xFFFFFFFFFFFFFFFF for k, i in zip(keys, PHILOX_INCREMENTS, strict=True)]
+        return xp.stack(words, axis=1).reshape(-1)[:count]
+
+    # ------------------------------------------------------------ optimizers
+    # One-dimensional arrays, written in place; g is read only.
+
+    def sgd_step(self, p, g, velocity, *, lr, momentum, nesterov, weight_decay) -> None:
+        """v = momentum v + g;  p -= lr v  (Nesterov: p -= lr (g + momentum v)); velocity None: no momentum."""
+        if weight_decay:
+            g = g + weight_decay * p
+        if velocity is not None:
+            velocity *= momentum
+            velocity += g
+            g = g + momentum * velocity if nesterov else velocity
+        p -= lr * g
+
+    def rmsprop_step(self, p, g, square, *, lr, alpha, eps, weight_decay) -> None:
+        """s = alpha s + (1 - alpha) g^2;  p -= lr g / (sqrt(s) + eps)."""
+        if weight_decay:
+            g = g + weight_decay * p
+        square *= alpha
+        square += (1 - alpha) * (g * g)
+        p -= lr * g / (self.xp.sqrt(square) + eps)
+
+    def adam_step(self, p, g, m, v, *, lr, beta1, beta2, eps, step, weight_decay, decoupled) -> None:
+        """m, v: moving means of g and g^2;  p -= lr mhat / (sqrt(vhat) + eps), mhat = m / (1 - beta1^step).
+
+        weight_decay is added to g (Adam), or shrinks p directly when decoupled (AdamW).
+        """
+        if weight_decay and decoupled:
+            p *= 1 - lr * weight_decay
+        elif weight_decay:
+            g = g + weight_decay * p
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        correction = math.sqrt(1 - beta2**step)
+        p -= (lr * correction / (1 - beta1**step)) * m / (self.xp.sqrt(v) + eps * correction)
+
+
+def other_axes(x) -> tuple[int, ...]:
+    """All axes but the channels'."""
+    return (0, *range(2, x.ndim))
+
+
+def _per_channel(x, *arrays):
+    """Arrays of shape (C,) shaped to broadcast against x (N, C, ...)."""
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    return [array.reshape(shape) for array in arrays]
+
+
+def _rows(weight):
+    """(O, C, KH, KW) -> (O, KH KW C): a copy, unless the memory is channels-last already."""
+    return weight.transpose(0, 2, 3, 1).reshape(weight.shape[0], -1)
+
+
+def _multiply_64(xp, a, b: int):
+    """High and low 64 bits of the 128-bit products a * b, by 32-bit halves."""
+    mask, half = xp.uint64(0xFFFFFFFF), xp.uint64(32)
+    a0, a1 = a & mask, a >> half
+    b0, b1 = xp.uint64(b & 0xFFFFFFFF), xp.uint64(b >> 32)
+    middle = a0 * b1 + ((a0 * b0) >> half)
+    cross = a1 * b0 + (middle & mask)
+    return a1 * b1 + (middle >> half) + (cross >> half), a * xp.uint64(b)
