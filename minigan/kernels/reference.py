@@ -242,6 +242,37 @@ class ReferenceKernels:
             keys = [(k + i) & 0xFFFFFFFFFFFFFFFF for k, i in zip(keys, PHILOX_INCREMENTS, strict=True)]
         return xp.stack(words, axis=1).reshape(-1)[:count]
 
+    def random_uniform(self, key: int, counter: int, count: int, dtype) -> Array:
+        """`count` uniform numbers in [0, 1), one word each: its top 53 bits (float64) or 24 bits (float32)."""
+        bits = 24 if self.xp.dtype(dtype) == self.xp.float32 else 53
+        words = self.random_bits(key, counter, count)
+        return ((words >> self.xp.uint64(64 - bits)).astype(self.xp.float64) * 2.0**-bits).astype(dtype)
+
+    def random_normal(self, key: int, counter: int, count: int, dtype) -> Array:
+        """`count` standard normal numbers (Box and Muller 1958), in float64 inside: two from every word.
+
+        u = (high half + 1) / 2^32, v = low half / 2^32:  sqrt(-2 log u) cos(2 pi v), then the same with sin.
+        """
+        xp = self.xp
+        words = self.random_bits(key, counter, -(-count // 2))
+        u = ((words >> xp.uint64(32)).astype(xp.float64) + 1.0) * 2.0**-32
+        angle = (words & xp.uint64(0xFFFFFFFF)).astype(xp.float64) * (2.0**-32 * 2 * math.pi)
+        radius = xp.sqrt(-2.0 * xp.log(u))
+        pairs = xp.stack((radius * xp.cos(angle), radius * xp.sin(angle)), axis=1)
+        return pairs.reshape(-1)[:count].astype(dtype)
+
+    def dropout_mask(self, key: int, counter: int, shape, keep: float) -> Array:
+        """Boolean array of `shape`, True with probability round(keep * 2^16) / 2^16.
+
+        Element i (in the C order of the shape) takes the 16-bit digit i % 4, lowest first, of word i // 4.
+        """
+        xp = self.xp
+        count = math.prod(shape)
+        words = self.random_bits(key, counter, -(-count // 4))
+        shifts = xp.arange(0, 64, 16, dtype=xp.uint64)
+        digits = (words[:, None] >> shifts) & xp.uint64(0xFFFF)
+        return (digits.reshape(-1)[:count] < xp.uint64(round(keep * 2**16))).reshape(shape)
+
     # ------------------------------------------------------------ optimizers
     # One-dimensional arrays, written in place; g is read only.
 
