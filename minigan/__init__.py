@@ -1,0 +1,12 @@
+"""minigan: a GAN engine from scratch on NumPy and CuPy that one person can read from end to end."""
+
+from . import ops
+from .autograd import Function, GraphError, ShapeError, Tensor, grad, no_grad, tensor
+from .backend import DeviceError, get_backend, seed
+from .ops import *  # noqa: F403
+
+__version__ = "0.1.0"
+__all__ = [
+    "DeviceError", "Function", "GraphError", "ShapeError", "Tensor", "get_backend", "grad", "no_grad", "seed", "tensor",
+    *ops.__all__,
+]  # fmt: skip

@@ -1,0 +1,104 @@
+"""A device: its array module, its kernels, its random numbers. Everything mutable that is not data lives here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .kernels.reference import ReferenceKernels
+from .rng import Generator
+
+
+class DeviceError(ValueError):
+    """A device that was asked for cannot be used, or Tensors of two devices met in one operation."""
+
+
+class Backend:
+    """One device: `xp` (its array module), `kernels`, `generator` (default random stream), `observers`."""
+
+    def __init__(self, device: str, xp: Any, kernels: ReferenceKernels, seed: int = 0):
+        self.device = device
+        self.xp = xp
+        self.kernels = kernels
+        self.generator = Generator(seed, self)
+        self.observers: list[Any] = []  # see minigan.observe
+        self.path: list[str] = []  # the modules being run, kept only while somebody observes
+        self.rule: Any = None  # the Function whose backward rule is running, likewise
+
+    def __repr__(self) -> str:
+        return f"Backend({self.device!r}, kernels={self.kernels.name!r})"
+
+    def asarray(self, data: Any, dtype: Any = None) -> Any:
+        """`data` as an array of this device (copied from the host where that is another place)."""
+        return self.xp.asarray(data, dtype=dtype)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A NumPy copy of an array of this device; waits for the device."""
+        return array.get() if hasattr(array, "get") else np.array(array)
+
+    def synchronize(self) -> None:
+        """Wait until everything asked of the device is done."""
+        if self.xp is not np:
+            self.xp.cuda.get_current_stream().synchronize()
+
+    @contextmanager
+    def observing(self, *observers: Any) -> Iterator[None]:
+        """Let observers watch every operation on this device inside the block."""
+        self.observers.extend(observers)
+        try:
+            yield
+        finally:
+            for observer in observers:
+                self.observers.remove(observer)
+
+
+_backends: dict[str, Backend] = {}
+
+
+def get_backend(device: str | Backend | None = None) -> Backend:
+    """The one Backend of a device: "cpu" (also None), "cuda" (the same as "cuda:0"), "cuda:1" ..."""
+    if isinstance(device, Backend):
+        return device
+    name = "cpu" if device is None else "cuda:0" if device == "cuda" else device
+    if name not in _backends:
+        _backends[name] = _create(name)
+    return _backends[name]
+
+
+def seed(n: int) -> None:
+    """Restart the default random stream of every device from seed n."""
+    get_backend("cpu")
+    for backend in _backends.values():
+        backend.generator = Generator(n, backend)
+
+
+def default_threads() -> int:
+    """MINIGAN_THREADS where it is set, else the number of cores this process may use."""
+    given = os.environ.get("MINIGAN_THREADS")
+    if given is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not given.isdigit() or int(given) < 1:
+        raise ValueError(f"MINIGAN_THREADS is the number of threads to use, 1 or more; got {given!r}")
+    return int(given)
+
+
+def configure_cpu(*, threads: int | None = None, kernels: str = "cpu", conv_algorithm: str = "auto") -> Backend:
+    """Choose the kernels of the CPU device: "cpu" (tuned) or "reference" (plain), threads, convolution algorithm."""
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be 1 or more, got {threads}")
+    if kernels not in ("cpu", "reference"):
+        raise ValueError(f"unknown kernels {kernels!r}; known: cpu, reference")
+    chosen: ReferenceKernels = ReferenceKernels(np)
+    backend = get_backend("cpu")
+    backend.kernels = chosen
+    return backend
+
+
+def _create(name: str) -> Backend:
+    if name == "cpu":
+        return Backend("cpu", np, ReferenceKernels(np))
+    raise DeviceError(f"unknown device {name!r}; known: cpu, cuda, cuda:N")
