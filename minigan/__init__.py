@@ -1,12 +1,13 @@
 """minigan: a GAN engine from scratch on NumPy and CuPy that one person can read from end to end."""
 
-from . import ops
+from . import nn, ops, optim
 from .autograd import Function, GraphError, ShapeError, Tensor, grad, no_grad, tensor
 from .backend import DeviceError, get_backend, seed
 from .ops import *  # noqa: F403
 
 __version__ = "0.1.0"
 __all__ = [
-    "DeviceError", "Function", "GraphError", "ShapeError", "Tensor", "get_backend", "grad", "no_grad", "seed", "tensor",
+    "DeviceError", "Function", "GraphError", "ShapeError", "Tensor", "get_backend", "grad", "nn", "no_grad", "optim",
+    "seed", "tensor",
     *ops.__all__,
 ]  # fmt: skip

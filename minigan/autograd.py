@@ -81,7 +81,7 @@ class Tensor:
     whether operations on it are recorded. `==` compares elements, hashing goes by identity.
     """
 
-    __slots__ = ("__weakref__", "_requires_grad", "backend", "creator", "data", "grad", "name", "version")
+    __slots__ = ("__weakref__", "_requires_grad", "backend", "creator", "data", "grad", "name", "owner", "version")
     __array_ufunc__ = None  # a NumPy array on the left of an operator leaves the operation to the Tensor
     __hash__ = object.__hash__
 
@@ -91,6 +91,7 @@ class Tensor:
         self.grad: Tensor | None = None
         self.creator: Function | None = None
         self.name = ""
+        self.owner = ""  # the optimizer whose memory this Tensor is a view of
         self.version = version or Version()
         self._requires_grad = False
         if requires_grad:

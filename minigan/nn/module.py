@@ -1,0 +1,176 @@
+"""Module: parameters, buffers and submodules under ordered names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..autograd import GraphError, ShapeError, Tensor
+from ..backend import get_backend
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module learns: assigned to an attribute, it is listed among the Module's parameters."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, backend: Any = None):
+        super().__init__(data, backend or get_backend("cpu"), requires_grad=True)
+
+
+class Module:
+    """The base of all layers and networks: subclasses set attributes in `__init__` and define `forward`.
+
+    Parameters, buffers (`register_buffer`: state that is not learnt) and Modules assigned to attributes are found
+    under the attribute's name, in order of assignment; names of nested ones are joined with dots, as in PyTorch.
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        self.training = True
+        self._name = ""
+        self._buffer_names: list[str] = []
+
+    def forward(self, *inputs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...)")
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        backend = inputs[0].backend if inputs and isinstance(inputs[0], Tensor) else None
+        watched = backend is not None and bool(backend.observers)
+        if watched:
+            backend.path.append(self._name or type(self).__name__)
+        try:
+            return self.forward(*inputs, **options)
+        except ShapeError as error:
+            error.inside(self._name)
+            raise
+        finally:
+            if watched:
+                backend.path.pop()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Module):
+            if "_buffer_names" not in self.__dict__:
+                raise GraphError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets {name!r}")
+            value._name = name
+        object.__setattr__(self, name, value)
+
+    def register_buffer(self, name: str, value: Tensor | int) -> None:
+        """State that is saved with the parameters but not learnt: a Tensor, or a counter."""
+        self._buffer_names.append(name)
+        setattr(self, name, value)
+
+    # ----------------------------------------------------------------- listing
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """The Modules directly inside, with their names."""
+        return ((name, value) for name, value in self.__dict__.items() if isinstance(value, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This Module (under the name "") and all inside."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        seen = set()
+        for path, module in self.named_modules():
+            for name, value in module.__dict__.items():
+                if isinstance(value, Parameter) and value not in seen:
+                    seen.add(value)
+                    yield f"{path}.{name}" if path else name, value
+
+    def parameters(self) -> list[Parameter]:
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor | int]]:
+        for path, module in self.named_modules():
+            for name in module._buffer_names:
+                yield f"{path}.{name}" if path else name, getattr(module, name)
+
+    def buffers(self) -> list[Tensor | int]:
+        return [value for _, value in self.named_buffers()]
+
+    # ------------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all parameters and buffers as NumPy arrays, under PyTorch's names and in PyTorch's order."""
+        state = {}
+        for path, module in self.named_modules():
+            names = [name for name, value in module.__dict__.items() if isinstance(value, Parameter)]
+            for name in (*names, *module._buffer_names):
+                value = getattr(module, name)
+                host = value.numpy() if isinstance(value, Tensor) else get_backend("cpu").xp.asarray(value)
+                state[f"{path}.{name}" if path else name] = host
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Write parameters and buffers in place. All names and shapes are checked before anything is written."""
+        own = {name for name, _ in self.named_parameters()} | {name for name, _ in self.named_buffers()}
+        missing, unexpected = sorted(own - state.keys()), sorted(state.keys() - own)
+        if missing or unexpected:
+            raise ValueError(
+                f"state_dict does not fit: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}"
+            )
+        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        for name, own_value in tensors.items():
+            shape = own_value.shape if isinstance(own_value, Tensor) else ()
+            if tuple(state[name].shape) != shape:
+                raise ShapeError(f"state_dict does not fit: {name} has shape {shape}, got {tuple(state[name].shape)}")
+        for path, module in self.named_modules():
+            for name, value in list(module.__dict__.items()):
+                key = f"{path}.{name}" if path else name
+                if isinstance(value, Tensor) and key in state:
+                    value.assign(state[key], writer="load_state_dict")
+                elif name in module._buffer_names:
+                    setattr(module, name, int(state[key]))
+
+    # -------------------------------------------------------------------- mode
+
+    def train(self, mode: bool = True) -> Module:
+        """Training mode (batch statistics, dropout) for this Module and all inside."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Evaluation mode: running statistics, no dropout."""
+        return self.train(False)
+
+    def requires_grad_(self, value: bool = True) -> Module:
+        """Let all parameters take part in gradients, or freeze them."""
+        for parameter in self.parameters():
+            parameter.requires_grad = value
+        return self
+
+    def to(self, device: str) -> Module:
+        """Move all parameters and buffers to a device (before an optimizer takes them)."""
+        backend = get_backend(device)
+        return self._rebind(lambda t: backend.asarray(t.numpy()) if backend is not t.backend else t.data, backend)
+
+    def astype(self, dtype: Any) -> Module:
+        """Convert all floating-point parameters and buffers (before an optimizer takes them)."""
+        return self._rebind(lambda t: t.data.astype(dtype) if t.dtype.kind == "f" else t.data, None)
+
+    def _rebind(self, change: Any, backend: Any) -> Module:
+        tensors = [*self.parameters(), *(b for b in self.buffers() if isinstance(b, Tensor))]
+        for t in tensors:
+            if t.owner:
+                raise GraphError(
+                    f"the parameters belong to an optimizer ({t.owner}), whose memory they share: "
+                    "move or convert the module before the optimizer is made"
+                )
+        for t in tensors:
+            t.data, t.grad = change(t), None
+            t.backend = backend or t.backend
+        return self
+
+    def __repr__(self) -> str:
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]
+        inside = "\n" + "\n".join(lines) + "\n" if lines else self.extra_repr()
+        return f"{type(self).__name__}({inside})"
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses when the Module is printed."""
+        return ""

@@ -1,0 +1,94 @@
+"""What all optimizers share: parameters as views of one flat buffer, state as flat arrays of the same length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..autograd import Tensor
+
+
+class Optimizer:
+    """Owns the memory of its parameters: one flat array, of which every parameter is a view.
+
+    Subclasses name their state arrays in `slots` (each flat, zero at first) and update one parameter in `_update`.
+    lr: the learning rate; may be set between steps.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0):
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError("an optimizer needs at least one parameter")
+        if not lr >= 0:
+            raise ValueError(f"the learning rate must be 0 or more, got {lr}")
+        if not weight_decay >= 0:
+            raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
+        self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
+        self.flat, self._pieces = _flatten(self.parameters, type(self).__name__)
+        xp = self.parameters[0].backend.xp
+        self.state = {slot: xp.zeros_like(self.flat) for slot in self.slots}
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient, in place."""
+        self.steps += 1
+        kernels = self.parameters[0].backend.kernels
+        for parameter, (piece, order) in zip(self.parameters, self._pieces, strict=True):
+            if parameter.grad is not None:
+                gradient = parameter.grad.data.transpose(order).reshape(-1)
+                state = {slot: array[piece] for slot, array in self.state.items()}
+                self._update(kernels, self.flat[piece], gradient, **state)
+                parameter.version.bump(f"{type(self).__name__}.step")
+
+    def _update(self, kernels: Any, p: Any, g: Any, **state: Any) -> None:
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Number of steps, learning rate, and copies of the flat state arrays on the host."""
+        backend = self.parameters[0].backend
+        arrays = {slot: backend.to_host(array) for slot, array in self.state.items()}
+        return {"steps": self.steps, "lr": self.lr, **arrays}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Write the state in place; names and sizes are checked first."""
+        backend = self.parameters[0].backend
+        expected = {"steps", "lr", *self.slots}
+        if state.keys() != expected:
+            raise ValueError(f"optimizer state does not fit: expected {sorted(expected)}, got {sorted(state)}")
+        for slot, array in self.state.items():
+            if state[slot].shape != array.shape:
+                raise ValueError(f"optimizer state {slot!r} has {state[slot].size} numbers, expected {array.size}")
+        for slot, array in self.state.items():
+            array[...] = backend.asarray(state[slot])
+        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+
+
+def _flatten(parameters: list[Tensor], owner: str) -> tuple[Any, list[tuple[slice, tuple[int, ...]]]]:
+    """One flat array behind all parameters; for each its slice, and its axes in the order of its memory."""
+    first = parameters[0]
+    for t in parameters:
+        if t.creator is not None or not t.requires_grad:
+            raise ValueError("an optimizer takes leaves with requires_grad=True")
+        if t.backend is not first.backend or t.dtype != first.dtype:
+            raise ValueError("the parameters of one optimizer must be on one device and of one dtype")
+        if t.owner:
+            raise ValueError(f"parameter {t.name or t.shape} belongs to another optimizer ({t.owner}) already")
+    if len(set(parameters)) < len(parameters):
+        raise ValueError("a parameter is named twice")
+    flat = first.backend.xp.empty(sum(t.size for t in parameters), first.dtype)
+    pieces, start = [], 0
+    for t in parameters:
+        order = tuple(sorted(range(t.ndim), key=lambda axis: -t.data.strides[axis]))
+        piece = slice(start, start + t.size)
+        view = flat[piece].reshape([t.shape[axis] for axis in order])
+        view[...] = t.data.transpose(order)
+        t.data, t.owner = view.transpose(sorted(range(t.ndim), key=order.__getitem__)), owner
+        pieces.append((piece, order))
+        start += t.size
+    return flat, pieces
