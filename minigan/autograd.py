@@ -443,9 +443,9 @@ def _walk(
             heapq.heappush(heap, (-t.creator.generation, next(order), t.creator))
 
     with _gradient_mode(create_graph):
-        for output, seed in zip(outputs, seeds, strict=True):
-            if output._requires_grad:
-                receive(output, seed)
+        for root, seed in zip(outputs, seeds, strict=True):
+            if root._requires_grad:
+                receive(root, seed)
         while heap:
             function = heapq.heappop(heap)[2]
             output = function._output()

@@ -149,7 +149,7 @@ class _BatchNorm(Module):
         if x.ndim not in self.axes or x.shape[1] != self.weight.shape[0]:
             axes = " or ".join(str(n) for n in self.axes)
             raise ShapeError(
-                f"{type(self).__name__} expects {axes} axes with {self.weight.shape[0]} channels on axis 1, got {x.shape}"
+                f"{type(self).__name__} expects {axes} axes, {self.weight.shape[0]} channels on axis 1, got {x.shape}"
             )
         statistics = (self.running_mean, self.running_var)
         y = functional.batch_norm(x, self.weight, self.bias, *statistics, self.training, self.momentum, self.eps)

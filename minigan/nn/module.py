@@ -36,10 +36,11 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...)")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        backend = inputs[0].backend if inputs and isinstance(inputs[0], Tensor) else None
-        watched = backend is not None and bool(backend.observers)
+        watched = (
+            inputs[0].backend if inputs and isinstance(inputs[0], Tensor) and inputs[0].backend.observers else None
+        )
         if watched:
-            backend.path.append(self._name or type(self).__name__)
+            watched.path.append(self._name or type(self).__name__)
         try:
             return self.forward(*inputs, **options)
         except ShapeError as error:
@@ -47,7 +48,7 @@ class Module:
             raise
         finally:
             if watched:
-                backend.path.pop()
+                watched.path.pop()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Module):
@@ -110,9 +111,7 @@ class Module:
         own = {name for name, _ in self.named_parameters()} | {name for name, _ in self.named_buffers()}
         missing, unexpected = sorted(own - state.keys()), sorted(state.keys() - own)
         if missing or unexpected:
-            raise ValueError(
-                f"state_dict does not fit: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}"
-            )
+            raise ValueError(f"state_dict does not fit: missing names {missing}, unexpected names {unexpected}")
         tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         for name, own_value in tensors.items():
             shape = own_value.shape if isinstance(own_value, Tensor) else ()

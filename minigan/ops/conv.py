@@ -209,7 +209,7 @@ def conv_geometry(size: Pair, kernel: Pair, stride: Pair, padding: Pair | str, d
         raise ShapeError(
             f"conv2d: a kernel {kernel} with dilation {dilation} does not fit into {size} with padding {padding}"
         )
-    return Geometry(size, kernel, output, stride, corner, dilation)  # type: ignore[arg-type]
+    return Geometry(size, kernel, (output[0], output[1]), stride, (corner[0], corner[1]), dilation)
 
 
 @lru_cache(maxsize=512)
@@ -231,7 +231,7 @@ def transposed_geometry(
     )
     if min(result) < 1:
         raise ShapeError(f"conv_transpose2d: padding {padding} leaves nothing of the output for an input of {size}")
-    return Geometry(result, kernel, size, stride, padding, dilation)
+    return Geometry((result[0], result[1]), kernel, size, stride, padding, dilation)
 
 
 def _greater(a: int, b: int) -> int:

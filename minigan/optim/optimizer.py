@@ -37,11 +37,11 @@ class Optimizer:
         for parameter, (piece, order) in zip(self.parameters, self._pieces, strict=True):
             if parameter.grad is not None:
                 gradient = parameter.grad.data.transpose(order).reshape(-1)
-                state = {slot: array[piece] for slot, array in self.state.items()}
-                self._update(kernels, self.flat[piece], gradient, **state)
+                self._update(kernels, self.flat[piece], gradient, *[array[piece] for array in self.state.values()])
                 parameter.version.bump(f"{type(self).__name__}.step")
 
-    def _update(self, kernels: Any, p: Any, g: Any, **state: Any) -> None:
+    def _update(self, kernels: Any, p: Any, g: Any, *state: Any) -> None:
+        """Update one parameter p by its gradient g and its part of every state array, all one-dimensional."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:

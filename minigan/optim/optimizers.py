@@ -25,7 +25,8 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, kernels, p, g, velocity=None):
+    def _update(self, kernels, p, g, *state):
+        velocity = state[0] if state else None
         options = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov}
         kernels.sgd_step(p, g, velocity, weight_decay=self.weight_decay, **options)
 
@@ -46,7 +47,8 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = _fraction("alpha", alpha), eps
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, kernels, p, g, square):
+    def _update(self, kernels, p, g, *state):
+        (square,) = state
         options = {"lr": self.lr, "alpha": self.alpha, "eps": self.eps}
         kernels.rmsprop_step(p, g, square, weight_decay=self.weight_decay, **options)
 
@@ -72,7 +74,8 @@ class Adam(Optimizer):
         self.eps = eps
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, kernels, p, g, m, v):
+    def _update(self, kernels, p, g, *state):
+        m, v = state
         kernels.adam_step(
             p,
             g,
