@@ -1,0 +1,22 @@
+"""Data to train on: MNIST in the package, your own images, toy mixtures; and the order of the batches."""
+
+from .batches import Batches, batch_indices
+from .dataset import Dataset, load_dataset
+from .idx import read_idx
+from .mnist import load_idx_folder, load_mnist
+from .toy import grid, grid_centres, ring, ring_centres, swiss_roll
+
+__all__ = [
+    "Batches",
+    "Dataset",
+    "batch_indices",
+    "grid",
+    "grid_centres",
+    "load_dataset",
+    "load_idx_folder",
+    "load_mnist",
+    "read_idx",
+    "ring",
+    "ring_centres",
+    "swiss_roll",
+]

@@ -1,0 +1,50 @@
+"""Two-dimensional data on which mode collapse can be seen and counted: float32 (n, 2), points on the host."""
+
+import numpy as np
+
+
+def ring(
+    n: int, rng: np.random.Generator, modes: int = 8, radius: float = 1.0, std: float = 0.01
+) -> np.ndarray:
+    """n points of a mixture of equally likely Gaussians N(centre, std^2 I), centres on a circle.
+
+    L. Metz et al. 2017, arXiv:1611.02163.
+    """
+    return _mixture(n, rng, ring_centres(modes, radius), std)
+
+
+def grid(
+    n: int, rng: np.random.Generator, side: int = 5, spacing: float = 2.0, std: float = 0.05
+) -> np.ndarray:
+    """n points of a mixture of equally likely Gaussians N(centre, std^2 I), centres on a side x side grid.
+
+    A. Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761.
+    """
+    return _mixture(n, rng, grid_centres(side, spacing), std)
+
+
+def swiss_roll(n: int, rng: np.random.Generator, std: float = 1 / 30) -> np.ndarray:
+    """n points t (cos t, sin t) / 7.5 + N(0, std^2 I), t uniform in [1.5 pi, 4.5 pi]: radius .63 to 1.88.
+
+    The scale and noise of I. Gulrajani et al. 2017 (WGAN-GP), arXiv:1704.00028.
+    """
+    t = 1.5 * np.pi * (1 + 2 * rng.random(n))
+    spiral = (t / 7.5)[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1)
+    return (spiral + std * rng.standard_normal((n, 2))).astype(np.float32)
+
+
+def ring_centres(modes: int = 8, radius: float = 1.0) -> np.ndarray:
+    """The centres radius (cos a, sin a), a = 2 pi k / modes, k < modes: float32 (modes, 2), all distinct."""
+    angle = np.linspace(0, 2 * np.pi, modes, endpoint=False)
+    return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
+
+
+def grid_centres(side: int = 5, spacing: float = 2.0) -> np.ndarray:
+    """The centres of a side x side grid about the origin, row by row: float32 (side^2, 2)."""
+    ticks = spacing * (np.arange(side) - (side - 1) / 2)
+    return np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
+
+
+def _mixture(n: int, rng: np.random.Generator, centres: np.ndarray, std: float) -> np.ndarray:
+    chosen = centres[rng.integers(len(centres), size=n)]  # (n, 2)
+    return (chosen + std * rng.standard_normal((n, 2))).astype(np.float32)
