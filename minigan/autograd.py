@@ -130,7 +130,7 @@ class Tensor:
                 "requires_grad can be set on leaves only; this Tensor was computed by "
                 f"{self.creator.name}: use detach() for a leaf that shares its memory"
             )
-        if value and self.data.dtype.kind != "f":
+        if value and self.data.dtype.kind not in "fc":  # complex: the complex-step test, nothing else makes one
             raise TypeError(f"only floating-point Tensors can require gradients, this one is {self.data.dtype}")
         self._requires_grad = bool(value)
 

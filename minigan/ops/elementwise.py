@@ -6,7 +6,7 @@ import math
 from numbers import Real
 from typing import Any
 
-from ..autograd import Function, Tensor, tensor
+from ..autograd import Function, Tensor
 from ..backend import DeviceError
 from .reduce import sum_to
 
@@ -355,7 +355,7 @@ def _tensor_like(value: Operand, like: Tensor) -> Tensor:
                 f"an array that is not on {like.device} met a Tensor that is: use mg.tensor(..., device=)"
             )
         if not hasattr(value, "dtype"):
-            value = tensor(value, dtype=like.dtype, device=like.device)
+            value = Tensor(like.backend.asarray(value, dtype=like.dtype), like.backend)
         else:
             value = Tensor(value, like.backend)
     if value.dtype != like.dtype and value.dtype.kind in "iub" and like.dtype.kind == "f":
@@ -404,7 +404,7 @@ def _scalar(value: Operand, like: Tensor) -> float | int:
 
 
 def _floating(x: Tensor) -> Tensor:
-    return x if x.dtype.kind == "f" else Tensor(x.data.astype("float32"), x.backend)
+    return x if x.dtype.kind in "fc" else Tensor(x.data.astype("float32"), x.backend)
 
 
 def power(x: Operand, exponent: Operand) -> Tensor:
