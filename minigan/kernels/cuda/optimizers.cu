@@ -1,0 +1,48 @@
+// One step of an optimizer over n parameters that lie one after the other, in place. REAL is float or double.
+
+#define ELEMENT                                                                 \
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;             \
+    if (i >= n) return;
+
+extern "C" __global__ void sgd_step(REAL *p, const REAL *g, long long n, double lr, double weight_decay)
+{
+    ELEMENT
+    p[i] -= (REAL)lr * (g[i] + (REAL)weight_decay * p[i]);
+}
+
+extern "C" __global__ void sgd_momentum_step(
+    REAL *p, const REAL *g, REAL *velocity, long long n, double lr, double momentum, long long nesterov,
+    double weight_decay)
+{
+    ELEMENT
+    REAL gradient = g[i] + (REAL)weight_decay * p[i];
+    REAL v = (REAL)momentum * velocity[i] + gradient;
+    velocity[i] = v;
+    p[i] -= (REAL)lr * (nesterov ? gradient + (REAL)momentum * v : v);
+}
+
+extern "C" __global__ void rmsprop_step(
+    REAL *p, const REAL *g, REAL *square, long long n, double lr, double alpha, double eps, double weight_decay)
+{
+    ELEMENT
+    REAL gradient = g[i] + (REAL)weight_decay * p[i];
+    REAL s = (REAL)alpha * square[i] + (REAL)(1 - alpha) * (gradient * gradient);
+    square[i] = s;
+    p[i] -= (REAL)lr * gradient / (sqrt(s) + (REAL)eps);
+}
+
+// rate = lr * sqrt(1 - beta2^step) / (1 - beta1^step) and eps = eps * sqrt(1 - beta2^step) carry the bias corrections;
+// coupled weight decay is added to g, decoupled (AdamW) multiplies p by keep = 1 - lr * weight_decay.
+extern "C" __global__ void adam_step(
+    REAL *p, const REAL *g, REAL *m, REAL *v, long long n, double rate, double beta1, double beta2, double eps,
+    double weight_decay, double keep)
+{
+    ELEMENT
+    REAL parameter = p[i] * (REAL)keep;
+    REAL gradient = g[i] + (REAL)weight_decay * parameter;
+    REAL mean = (REAL)beta1 * m[i] + (REAL)(1 - beta1) * gradient;
+    REAL square = (REAL)beta2 * v[i] + (REAL)(1 - beta2) * (gradient * gradient);
+    m[i] = mean;
+    v[i] = square;
+    p[i] = parameter - (REAL)rate * mean / (sqrt(square) + (REAL)eps);
+}

@@ -1,0 +1,391 @@
+"""The kernels on an NVIDIA GPU: the reference's names over CuPy arrays, with fused kernels from cuda/*.cu.
+
+A launch costs the host several microseconds whatever it does, so what counts is how many there are. Images are
+best NCHW by shape and channels-last in memory: convolutions make them so, and all kernels keep the memory order of
+what they are given. Every sum has an order fixed by the shape (no atomics), so results are reproducible.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .geometry import Geometry
+from .reference import Array, ReferenceKernels
+
+SOURCES = Path(__file__).parent / "cuda"
+C_TYPES = {"f": "float", "d": "double"}
+BLOCK = 256  # threads of a block
+WARP = 32  # threads that read and write memory together
+ROWS = 8  # rows that a thread of im2col writes, as in convolution.cu
+CHUNK = 64  # positions that a thread of a reduction adds up, unless there are more than MAX_CHUNKS chunks
+MAX_CHUNKS = 256
+MAX_ELEMENTS = 2**31 - 1  # index arithmetic on the device is in 32 bits
+WORD = 2**64 - 1
+PRECISIONS = {"float32": "COMPUTE_TYPE_DEFAULT", "tf32": "COMPUTE_TYPE_TF32"}
+
+
+def _real(kernel):
+    """float32 and float64 take the CUDA kernel, everything else (complex, integers) its twin."""
+    twin = getattr(ReferenceKernels, kernel.__name__)
+
+    @wraps(twin)
+    def choose(self, x, *args, **kwargs):
+        return (kernel if x.dtype.char in C_TYPES else twin)(self, x, *args, **kwargs)
+
+    return choose
+
+
+def _in_memory_order(kernel):
+    """CuPy writes C order whatever it reads. Shown the axes in memory order, it writes the order of its operands."""
+
+    @wraps(kernel)
+    def ordered(self, *operands):
+        arrays = [operand for operand in operands if getattr(operand, "ndim", 0)]
+        ndim = max((array.ndim for array in arrays), default=0)
+        size = max((array.size for array in arrays), default=0)
+        order = _memory_order([array for array in arrays if array.ndim == ndim and array.size == size])
+        if order == tuple(range(ndim)):
+            return kernel(self, *operands)
+        shown = [
+            operand.reshape((1,) * (ndim - operand.ndim) + operand.shape).transpose(order)
+            if getattr(operand, "ndim", 0)
+            else operand
+            for operand in operands
+        ]
+        return kernel(self, *shown).transpose(_inverse(order))
+
+    return ordered
+
+
+class GpuKernels(ReferenceKernels):
+    """The kernels over CuPy. precision: "float32", or "tf32" for matrix products of float32 in TF32 (about 1e-3)."""
+
+    name = "gpu"
+
+    def __init__(self, cupy: Any, precision: str = "float32"):
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is 'float32' or 'tf32', got {precision!r}")
+        if precision == "tf32" and int(cupy.cuda.Device().compute_capability) < 80:
+            raise ValueError("TF32 needs a GPU of compute capability 8.0 or more; use precision='float32' on this one")
+        super().__init__(cupy)
+        self.precision = precision
+        self._compute_type = getattr(cupy._core._routines_linalg, PRECISIONS[precision])
+        self._functions: dict[tuple[str, str], Any] = {}
+
+    # ----------------------------------------------------------- elementwise
+
+    add = _in_memory_order(ReferenceKernels.add)
+    subtract = _in_memory_order(ReferenceKernels.subtract)
+    multiply = _in_memory_order(ReferenceKernels.multiply)
+    divide = _in_memory_order(ReferenceKernels.divide)
+    negative = _in_memory_order(ReferenceKernels.negative)
+    power = _in_memory_order(ReferenceKernels.power)
+    exp = _in_memory_order(ReferenceKernels.exp)
+    log = _in_memory_order(ReferenceKernels.log)
+    sqrt = _in_memory_order(ReferenceKernels.sqrt)
+    absolute = _in_memory_order(ReferenceKernels.absolute)
+    sign = _in_memory_order(ReferenceKernels.sign)
+    tanh = _in_memory_order(ReferenceKernels.tanh)
+    where = _in_memory_order(ReferenceKernels.where)
+
+    @_real
+    def tanh_grad(self, cotangent, y):
+        return self._map("tanh_grad", (cotangent, y))
+
+    @_real
+    def sigmoid(self, x):
+        return self._map("sigmoid", (x,))
+
+    @_real
+    def softplus(self, x):
+        return self._map("softplus", (x,))
+
+    @_real
+    def leaky_relu(self, x, slope: float):
+        return self._map("leaky_relu", (x,), float(slope))
+
+    @_real
+    def leaky_relu_grad(self, cotangent, x, slope: float):
+        return self._map("leaky_relu_grad", (cotangent, x), float(slope))
+
+    @_real
+    def mask_scale(self, x, mask, scale: float):
+        return self._map("mask_scale", (x, mask), float(scale))
+
+    def _map(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> Array:
+        """One launch of an element-wise kernel over arrays of one shape; the result is of the first one's dtype."""
+        order, arrays = self._aligned(*arrays)
+        out = self.empty(arrays[0].shape, arrays[0].dtype)
+        self._launch("elementwise", name, out.dtype, out.size, *arrays, out, out.size, *scalars)
+        return _reordered(out, _inverse(order))
+
+    # ------------------------------------------------------------ reductions
+
+    @_real
+    def sum(self, x, axes: tuple[int, ...], keepdims: bool):
+        """As the twin; own kernels where the axes that lie outermost in memory are summed over, at least."""
+        order = _memory_order([x])
+        sizes = _channel_sizes(x, axes, order)
+        if sizes is None:
+            return super().sum(x, axes, keepdims)
+        total = self._reduce("channel_sums", (self.contiguous(_reordered(x, order)),), *sizes)
+        total = _reordered(total.reshape([1 if axis in axes else x.shape[axis] for axis in order]), _inverse(order))
+        return total if keepdims else total.reshape([n for axis, n in enumerate(x.shape) if axis not in axes])
+
+    def _reduce(self, name: str, arrays: tuple[Array, ...], channels: int, inner: int) -> Array:
+        """Sums over every channel of memory (outer, channels, inner): one launch, or two where there is much to sum."""
+        positions = arrays[0].size // channels
+        shape, chunk, chunks = _reduction(channels, inner, positions)
+        sums = self.empty((chunks, channels), arrays[0].dtype)
+        self._launch("normalisation", name, sums.dtype, shape, *arrays, sums, channels, inner, positions, chunk)
+        return sums[0] if chunks == 1 else self._reduce("channel_sums", (sums,), channels, 1)
+
+    # -------------------------------------------------------- linear algebra
+    # Two-dimensional products take transposed operands without a copy.
+
+    def matmul(self, a, b):
+        core = self.xp._core  # the precision holds for this product, not for other users of CuPy
+        before = core.get_compute_type("float32")
+        core.set_compute_type("float32", self._compute_type)
+        try:
+            return self.xp.matmul(a, b)
+        finally:
+            core.set_compute_type("float32", before)
+
+    def linear(self, x, weight, bias):
+        y = self.matmul(x, weight.T)
+        return y if bias is None else self.xp.add(y, bias, out=y)
+
+    # ----------------------------------------------------------- convolution
+
+    @_real
+    def im2col(self, x, geometry: Geometry) -> Array:
+        n, c = x.shape[:2]
+        columns = self.empty((n, *geometry.output_size, *geometry.kernel_size, c), x.dtype)
+        rows, width = n * math.prod(geometry.output_size), c * math.prod(geometry.kernel_size)
+        across = min(max(_power_of_two(width), WARP), BLOCK)
+        down = BLOCK // across
+        grid = (-(-rows // (down * ROWS)), -(-width // across))
+        strides = [stride // x.itemsize for stride in x.strides]
+        self._launch(
+            "convolution", "im2col", x.dtype, (grid, (across, down)), x, columns, _packed(geometry), rows, c, *strides
+        )
+        return columns
+
+    @_real
+    def col2im(self, columns, geometry: Geometry) -> Array:
+        return self._gather(columns, None, geometry)
+
+    def _gather(self, columns, bias, geometry: Geometry) -> Array:
+        """col2im, plus a bias (C,) or None, channels-last in memory."""
+        n, c = columns.shape[0], columns.shape[-1]
+        x = self.empty((n, *geometry.input_size, c), columns.dtype)
+        periods = [s // math.gcd(s, d) for s, d in zip(geometry.stride, geometry.dilation, strict=True)]
+        bias = 0 if bias is None else self.contiguous(bias)
+        arrays = (self.contiguous(columns), bias, x)
+        self._launch("convolution", "col2im", x.dtype, x.size, *arrays, _packed(geometry), x.size, c, *periods)
+        return x.transpose(0, 3, 1, 2)
+
+    @_real
+    def conv2d(self, x, weight, bias, geometry: Geometry) -> Array:
+        y = super().conv2d(x, weight, None, geometry)
+        if bias is not None:
+            rows = y.transpose(0, 2, 3, 1)  # as it lies in memory
+            self.xp.add(rows, bias, out=rows)
+        return y
+
+    @_real
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry) -> Array:
+        n, o = y.shape[:2]
+        rows = y.transpose(0, 2, 3, 1).reshape(-1, o)  # (N OH OW, O) x (O, KH KW C)
+        columns = self.matmul(rows, weight.transpose(0, 2, 3, 1).reshape(o, -1))
+        columns = columns.reshape(n, *geometry.output_size, *geometry.kernel_size, -1)
+        return self._gather(columns, bias, geometry)
+
+    # ---------------------------------------------------- batch normalisation
+
+    @_real
+    def batch_statistics(self, x) -> tuple[Array, Array]:
+        order, (x,) = self._aligned(x)
+        channels, inner = _channels(x, order)
+        positions = x.size // channels
+        shape, chunk, chunks = _reduction(channels, inner, positions)
+        means, variances = self.empty((chunks, channels), x.dtype), self.empty((chunks, channels), x.dtype)
+        sizes = (channels, inner, positions, chunk)
+        self._launch("normalisation", "channel_moments", x.dtype, shape, x, means, variances, *sizes)
+        if chunks == 1:
+            return means[0], variances[0]
+        mean, variance = self.empty((channels,), x.dtype), self.empty((channels,), x.dtype)
+        arrays = (means, variances, mean, variance)
+        self._launch("normalisation", "merge_moments", x.dtype, channels, *arrays, channels, positions, chunk)
+        return mean, variance
+
+    @_real
+    def batch_norm(self, x, gamma, beta, mean, inv_std) -> Array:
+        return self._normalise("batch_norm", (x,), (gamma, beta, mean, inv_std))
+
+    @_real
+    def batch_norm_scale_grad(self, cotangent, x, mean, inv_std) -> Array:
+        order, (cotangent, x) = self._aligned(cotangent, x)
+        arrays = (cotangent, x, self.contiguous(mean), self.contiguous(inv_std))
+        return self._reduce("batch_norm_scale_grad", arrays, *_channels(x, order))
+
+    @_real
+    def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product) -> Array:
+        per_channel = (gamma, mean, inv_std, sum_cotangent, sum_product)
+        return self._normalise("batch_norm_input_grad", (cotangent, x), per_channel)
+
+    def _normalise(self, name: str, arrays: tuple[Array, ...], per_channel: tuple[Array, ...]) -> Array:
+        """One launch over arrays of one shape and arrays of shape (C,)."""
+        order, arrays = self._aligned(*arrays)
+        x = arrays[0]
+        out = self.empty(x.shape, x.dtype)
+        operands = (*arrays, *[self.contiguous(array) for array in per_channel], out)
+        self._launch("normalisation", name, x.dtype, x.size, *operands, x.size, *_channels(x, order))
+        return _reordered(out, _inverse(order))
+
+    # ---------------------------------------------------------------- random
+    # `counter` may also be a device array of one uint64: a recorded launch then reads the place in the stream anew.
+
+    def random_bits(self, key: int, counter, count: int) -> Array:
+        return self._random("random_bits", self.empty((count,), np.uint64), 4, key, counter)
+
+    def random_uniform(self, key: int, counter, count: int, dtype) -> Array:
+        return self._random("random_uniform", self.empty((count,), dtype), 4, key, counter)
+
+    def random_normal(self, key: int, counter, count: int, dtype) -> Array:
+        return self._random("random_normal", self.empty((count,), dtype), 8, key, counter)
+
+    def dropout_mask(self, key: int, counter, shape, keep: float) -> Array:
+        """As the twin; a mask for images (N, C, H, W) is channels-last in memory, like the images."""
+        n, c, h, w = shape if len(shape) == 4 else (math.prod(shape), 1, 1, 1)
+        mask = self._random(
+            "dropout_mask", self.empty((n, h, w, c), np.bool_), 16, key, counter, round(keep * 2**16), c, h * w
+        )
+        return mask.transpose(0, 3, 1, 2) if len(shape) == 4 else mask.reshape(shape)
+
+    def _random(self, name: str, out: Array, per_thread: int, key: int, counter, *args: int) -> Array:
+        start, moved = (0, counter) if hasattr(counter, "dtype") else (counter, 0)
+        words = [np.uint64(word & WORD) for word in (key, key >> 64, start)]
+        threads = -(-out.size // per_thread)
+        dtype = out.dtype if out.dtype.char in C_TYPES else np.dtype(np.float32)
+        self._launch("random", name, dtype, threads, out, out.size, *words, moved, *args)
+        return out
+
+    # ------------------------------------------------------------ optimizers
+
+    @_real
+    def sgd_step(self, p, g, velocity, *, lr, momentum, nesterov, weight_decay) -> None:
+        if velocity is None:
+            self._step("sgd_step", (p, g), lr, weight_decay)
+        else:
+            self._step("sgd_momentum_step", (p, g, velocity), lr, momentum, bool(nesterov), weight_decay)
+
+    @_real
+    def rmsprop_step(self, p, g, square, *, lr, alpha, eps, weight_decay) -> None:
+        self._step("rmsprop_step", (p, g, square), lr, alpha, eps, weight_decay)
+
+    @_real
+    def adam_step(self, p, g, m, v, *, lr, beta1, beta2, eps, step, weight_decay, decoupled) -> None:
+        correction = math.sqrt(1 - beta2**step)
+        rate = lr * correction / (1 - beta1**step)
+        added, keep = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
+        self._step("adam_step", (p, g, m, v), rate, beta1, beta2, eps * correction, added, keep)
+
+    def _step(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> None:
+        p, g, *state = arrays
+        if not all(array.flags.c_contiguous for array in (p, *state)):
+            raise ValueError(f"{name} writes in place and needs arrays without gaps; give it whole buffers")
+        scalars = tuple([int(s) if isinstance(s, bool) else float(s) for s in scalars])
+        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *scalars)
+
+    # ---------------------------------------------------------------- launch
+
+    def _launch(self, source: str, name: str, dtype, threads, *args) -> None:
+        """Launch a kernel for arrays of dtype: as many threads as there are elements, or (grid, block) as given."""
+        if any(getattr(argument, "size", 0) > MAX_ELEMENTS for argument in args):
+            raise ValueError(f"{name}: an array of more than 2^31 - 1 elements; use a smaller batch")
+        if threads == 0:
+            return
+        function = self._functions.get((name, dtype.char))
+        if function is None:
+            code = (SOURCES / f"{source}.cu").read_text()
+            module = self.xp.RawModule(code=code, options=(f"-DREAL={C_TYPES[dtype.char]}",))
+            function = self._functions[name, dtype.char] = module.get_function(name)
+        grid, block = threads if isinstance(threads, tuple) else ((-(-threads // BLOCK),), (BLOCK,))
+        function(grid, block, args)
+
+    def _aligned(self, *arrays: Array) -> tuple[tuple[int, ...], tuple[Array, ...]]:
+        """Their axes from the outermost in memory to the innermost, and the arrays C-contiguous in that order.
+
+        The first array without gaps decides; an array that lies otherwise is copied.
+        """
+        order = _memory_order(arrays)
+        return order, tuple([self.contiguous(_reordered(array, order)) for array in arrays])
+
+
+def _memory_order(arrays) -> tuple[int, ...]:
+    """The axes of the first array without gaps, from the outermost in memory to the innermost (C order if none)."""
+    for array in arrays:
+        if array.flags.c_contiguous:
+            break
+        order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+        if array.transpose(order).flags.c_contiguous:
+            return order
+    return tuple(range(arrays[0].ndim)) if arrays else ()
+
+
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+def _reordered(array, order: tuple[int, ...]):
+    return array if order == tuple(range(len(order))) else array.transpose(order)
+
+
+def _channel_sizes(x, axes: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, int] | None:
+    """(channels, inner) where a sum over axes is, in memory, one over outer and inner of (outer, channels, inner)."""
+    axes_that_count = [axis for axis in order if x.shape[axis] != 1]
+    summed = [axis in axes for axis in axes_that_count]
+    if x.size == 0 or not summed or not summed[0]:
+        return None
+    if all(summed):
+        return 1, 1
+    start = summed.index(False)
+    stop = start + summed.count(False)
+    if any(summed[start:stop]):
+        return None
+    sizes = [x.shape[axis] for axis in axes_that_count]
+    return math.prod(sizes[start:stop]), math.prod(sizes[stop:])
+
+
+def _channels(x, order: tuple[int, ...]) -> tuple[int, int]:
+    """(channels, inner) of an array whose memory, seen as (outer, channels, inner), has its axis 1 in the middle."""
+    place = order.index(1)
+    return x.shape[place], math.prod(x.shape[place + 1 :])
+
+
+def _reduction(channels: int, inner: int, positions: int) -> tuple[tuple, int, int]:
+    """((grid, block), chunk, chunks) of a sum over `positions` positions of each channel: fixed by the shape alone."""
+    lanes = min(_power_of_two(channels), WARP) if inner == 1 else 1
+    rows = BLOCK // lanes
+    chunk = max(CHUNK * rows, -(-positions // MAX_CHUNKS))
+    chunks = -(-positions // chunk)
+    return ((-(-channels // lanes), chunks), (lanes, rows)), chunk, chunks
+
+
+def _power_of_two(n: int) -> int:
+    """The smallest power of two that is not below n."""
+    return 1 << (n - 1).bit_length()
+
+
+@lru_cache(maxsize=256)
+def _packed(g: Geometry) -> np.ndarray:
+    """The struct of convolution.cu: an array of one element is passed to a kernel by value."""
+    pairs = (g.input_size, g.kernel_size, g.output_size, g.stride, g.corner, g.dilation)
+    return np.array(pairs, np.int32).reshape(-1).view("V48")

@@ -1,0 +1,426 @@
+"""A stand-in for the `cupy` module on NumPy memory: the wall between host and device, and what costs time there.
+
+It knows only what it lists, and refuses the rest. Host arrays in device operations and implicit conversions raise, as
+in CuPy; results are C-ordered, as in CuPy; uninitialised memory is NaN; CUDA kernels (RawModule) really run, through
+the shim. `counters` counts "launch" (kernels), "h2d" and "d2h" (copies), and "wait" (the host waiting for the device).
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import operator
+import sys
+import types
+
+import numpy as np
+import shim
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+counters: collections.Counter[str] = collections.Counter()
+__version__ = "14.stand-in"
+
+DEVICES = 2
+ELEMENTWISE = """
+    add subtract multiply divide true_divide negative positive power exp log log1p expm1 sqrt square absolute abs sign
+    tanh sin cos maximum minimum floor ceil rint isnan isfinite isinf equal not_equal less less_equal greater
+    greater_equal logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_xor invert left_shift
+    right_shift floor_divide remainder reciprocal where clip conjugate real imag hypot arctan2
+""".split()
+REDUCTIONS = "sum prod max min amax amin mean any all argmax argmin cumsum".split()
+VIEWS = "transpose broadcast_to expand_dims swapaxes moveaxis squeeze atleast_1d atleast_2d".split()
+LAUNCHES = {name: 1 for name in (*ELEMENTWISE, *REDUCTIONS, "stack", "concatenate", "arange", "eye", "take", "repeat")}
+LAUNCHES |= {name: 0 for name in VIEWS} | {"pad": 6, "var": 3, "std": 4, "tile": 2, "flip": 0, "linspace": 1}
+METHODS = {"sum", "prod", "max", "min", "mean", "any", "all", "argmax", "argmin", "clip", "transpose", "swapaxes"}
+METHODS |= {"squeeze", "conj", "take", "repeat", "var", "std"}
+METADATA = {"shape", "dtype", "ndim", "size", "strides", "nbytes", "itemsize", "flags"}
+TYPES = """
+    float16 float32 float64 complex64 complex128 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ pi inf nan
+    newaxis dtype integer floating result_type promote_types finfo iinfo issubdtype
+""".split()
+
+
+class ndarray(NDArrayOperatorsMixin):
+    """An array on a device."""
+
+    __array_priority__ = 100
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("make device arrays by empty, zeros, asarray")
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array."
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method != "__call__":
+            raise TypeError(f"the stand-in does not know {ufunc.__name__}.{method}")
+        if ufunc is np.matmul:
+            return matmul(*inputs, **kwargs)
+        return _function(ufunc.__name__)(*inputs, **kwargs)
+
+    def __array_function__(self, function, types_, args, kwargs):
+        raise TypeError(f"numpy.{function.__name__}() was given a device array; use the device's array module")
+
+    def __getattr__(self, name):
+        if name in METADATA:
+            return getattr(self._host, name)
+        if name in METHODS:
+            return lambda *args, **kwargs: _call(name, getattr(self._host, name), args, kwargs, self)
+        raise AttributeError(f"the stand-in for cupy.ndarray does not know {name!r}")
+
+    @property
+    def T(self):
+        return _on_device(self._host.T, self.device.id)
+
+    @property
+    def real(self):
+        return _on_device(self._host.real, self.device.id)
+
+    @property
+    def imag(self):
+        return _on_device(self._host.imag, self.device.id)
+
+    @property
+    def data(self):
+        return types.SimpleNamespace(ptr=self._host.ctypes.data)
+
+    def get(self, stream=None, order="C", out=None):
+        counters["d2h"] += 1
+        counters["wait"] += 1
+        return self._host.copy(order)
+
+    def item(self, *index):
+        counters["d2h"] += 1
+        counters["wait"] += 1
+        return self._host.item(*index)
+
+    def tolist(self):
+        return self.get().tolist()
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        return operator.index(self.item())
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __complex__(self):
+        return complex(self.item())
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        raise TypeError("iterating over a device array goes one element at a time; index it instead")
+
+    def __repr__(self):
+        return f"device array of shape {self.shape} and dtype {self.dtype}"
+
+    def reshape(self, *shape, order="C"):
+        return self._viewed(self._host.reshape(*shape, order=order))
+
+    def ravel(self, order="C"):
+        return self._viewed(self._host.ravel(order))
+
+    def view(self, dtype=None):
+        return self._viewed(self._host.view() if dtype is None else self._host.view(dtype))
+
+    def _viewed(self, host):
+        """A view, or a copy where there is no such view."""
+        counters["launch"] += self.size > 0 and not np.shares_memory(host, self._host)
+        return _on_device(host, self.device.id)
+
+    def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
+        if not copy and self.dtype == np.dtype(dtype):
+            return self
+        counters["launch"] += 1
+        return _on_device(_fresh(self._host.astype(dtype, order=order)), self.device.id)
+
+    def copy(self, order="C"):
+        counters["launch"] += 1
+        return _on_device(_fresh(self._host.copy(order)), self.device.id)
+
+    def fill(self, value):
+        counters["launch"] += 1
+        self._host.fill(_unwrapped(value, "fill"))
+
+    def __getitem__(self, index):
+        keys = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(key, ndarray) and key.dtype == np.bool_ for key in keys):
+            counters["wait"] += 1  # how many elements there are is known to the device alone
+        counters["launch"] += any(isinstance(key, (ndarray, list)) for key in keys)
+        return _on_device(self._host[_unwrapped(index, "index")], self.device.id)
+
+    def __setitem__(self, index, value):
+        counters["launch"] += 1
+        index = _unwrapped(index, "index")
+        for key in index if isinstance(index, tuple) else (index,):
+            if isinstance(key, np.ndarray) and key.dtype != np.bool_ and np.unique(key).size != key.size:
+                raise ValueError("duplicate indices in an assignment: undefined on CuPy, use add.at")
+        self._host[index] = _unwrapped(value, "assignment")
+
+
+# ------------------------------------------------------------------ wrapping and calling
+
+
+def _on_device(host, device=None) -> ndarray:
+    array = object.__new__(ndarray)
+    array._host = host if isinstance(host, np.ndarray) else np.asarray(host)
+    array.device = cuda.Device(_current_device if device is None else device)
+    return array
+
+
+def _unwrapped(value, where):
+    if isinstance(value, ndarray):
+        if value.device.id != _current_device:
+            raise ValueError(
+                f"Array device must be same as the current device: array device = {value.device.id} while current ="
+                f" {_current_device} ({where})"
+            )
+        return value._host
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}: a host array was passed to {where} on the device")
+    if isinstance(value, (tuple, list)):
+        return type(value)(_unwrapped(each, where) for each in value)
+    return value
+
+
+def _fresh(host) -> np.ndarray:
+    """A result in memory of its own, in the order that it has."""
+    host = np.asarray(host)
+    axes = sorted(range(host.ndim), key=lambda axis: -host.strides[axis])
+    out = shim.guarded([host.shape[axis] for axis in axes], host.dtype).transpose(np.argsort(axes))
+    out[...] = host
+    return out
+
+
+def _call(name, function, args, kwargs, self=None):
+    args, out = _unwrapped(list(args), name), kwargs.pop("out", None)
+    if self is not None:
+        _unwrapped(self, name)
+    kwargs = {key: _unwrapped(value, name) for key, value in kwargs.items()}
+    counters["launch"] += LAUNCHES[name] if name in LAUNCHES else 1
+    if out is not None:
+        out = out[0] if isinstance(out, tuple) else out
+        function(*args, out=_unwrapped(out, name), **kwargs)
+        return out
+    result = function(*args, **kwargs)
+    return _on_device(result if LAUNCHES.get(name) == 0 else _fresh(np.ascontiguousarray(result)).reshape(np.shape(result)))
+
+
+def _function(name):
+    if name not in LAUNCHES:
+        raise AttributeError(f"the stand-in for cupy does not know {name!r}")
+    return lambda *args, **kwargs: _call(name, getattr(np, name), args, kwargs)
+
+
+def __getattr__(name):
+    if name in TYPES:
+        return getattr(np, name)
+    if name == "add":
+        return _Add()
+    return _function(name)
+
+
+class _Add:
+    """The ufunc add, with the adjoint of indexing as `at`."""
+
+    def __call__(self, *args, **kwargs):
+        return _call("add", np.add, args, kwargs)
+
+    def at(self, array, index, values):
+        counters["launch"] += 1
+        np.add.at(_unwrapped(array, "add.at"), _unwrapped(index, "add.at"), _unwrapped(values, "add.at"))
+
+
+# ------------------------------------------------------------------ making arrays
+
+
+def empty(shape, dtype=np.float64, order="C"):
+    return _on_device(shim.guarded(shape, dtype))
+
+
+def empty_like(a, dtype=None):
+    return empty(a.shape, dtype or a.dtype)
+
+
+def full(shape, value, dtype=None):
+    counters["launch"] += 1
+    out = empty(shape, np.asarray(value).dtype if dtype is None else dtype)
+    out._host.fill(value)
+    return out
+
+
+def zeros(shape, dtype=np.float64):
+    return full(shape, 0, dtype)
+
+
+def ones(shape, dtype=np.float64):
+    return full(shape, 1, dtype)
+
+
+def zeros_like(a, dtype=None):
+    return full(a.shape, 0, dtype or a.dtype)
+
+
+def ones_like(a, dtype=None):
+    return full(a.shape, 1, dtype or a.dtype)
+
+
+def asarray(data, dtype=None, order=None):
+    if isinstance(data, ndarray):
+        return data if dtype in (None, data.dtype) else data.astype(dtype)
+    counters["h2d"] += 1
+    return _on_device(_fresh(np.array(data, dtype=dtype, order=order)))
+
+
+array = asarray
+
+
+def ascontiguousarray(a):
+    return a if a.flags.c_contiguous else a.copy()
+
+
+def asnumpy(a):
+    return a.get() if isinstance(a, ndarray) else np.asarray(a)
+
+
+def shares_memory(a, b):
+    return np.shares_memory(a._host, b._host)
+
+
+def may_share_memory(a, b):
+    return np.may_share_memory(a._host, b._host)
+
+
+# ------------------------------------------------------------------ matrix products
+
+_routines_linalg = types.SimpleNamespace(COMPUTE_TYPE_TBD=0, COMPUTE_TYPE_DEFAULT=1, COMPUTE_TYPE_TF32=7)
+_compute_types = {"float32": _routines_linalg.COMPUTE_TYPE_TBD}
+_core = types.SimpleNamespace(
+    _routines_linalg=_routines_linalg,
+    get_compute_type=lambda dtype: _compute_types[np.dtype(dtype).name],
+    set_compute_type=lambda dtype, compute_type: _compute_types.update({np.dtype(dtype).name: compute_type}),
+)
+
+
+def matmul(a, b, out=None):
+    """Two dimensions take transposed operands as they are; more dimensions copy what is not C-ordered."""
+    a, b = _unwrapped(a, "matmul"), _unwrapped(b, "matmul")
+    batched = max(a.ndim, b.ndim) > 2
+    as_they_are = [x.flags.c_contiguous or (x.flags.f_contiguous and not batched) for x in (a, b)]
+    counters["launch"] += 1 + as_they_are.count(False)
+    if _compute_types["float32"] == _routines_linalg.COMPUTE_TYPE_TF32 and a.dtype == b.dtype == np.float32:
+        a, b = _rounded_to_tf32(a), _rounded_to_tf32(b)
+    product = np.matmul(a, b)
+    if out is None:
+        return _on_device(_fresh(product))
+    _unwrapped(out, "matmul")[...] = product
+    return out
+
+
+def _rounded_to_tf32(x):
+    """10 bits of mantissa."""
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    return ((bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+# ------------------------------------------------------------------ kernels written in CUDA C
+
+
+class RawModule:
+    def __init__(self, *, code, options=()):
+        self.code, self.options = code, options
+
+    def get_function(self, name):
+        kernels = shim.compile_source(self.code, self.options)
+        if name not in kernels:
+            raise RuntimeError(f"CUDA_ERROR_NOT_FOUND: named symbol not found: {name!r}")
+
+        def launch(grid, block, args):
+            counters["launch"] += 1
+            if any(isinstance(argument, np.ndarray) and argument.size != 1 for argument in args):
+                raise TypeError(f"{name}: only numpy.ndarrays of size one can be passed by value")
+            kernels[name](grid, block, tuple([_unwrapped(a, name) if isinstance(a, ndarray) else a for a in args]))
+
+        return launch
+
+
+# ------------------------------------------------------------------ devices and streams
+
+_current_device = 0
+
+
+class _Device:
+    compute_capability = "90"
+
+    def __init__(self, device=None):
+        self.id = _current_device if device is None else int(device)
+        if not 0 <= self.id < DEVICES:
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+
+    def __eq__(self, other):
+        return isinstance(other, _Device) and self.id == other.id
+
+    def __hash__(self):
+        return hash(self.id)
+
+    def __enter__(self):
+        self._previous = _current_device
+        _use(self.id)
+        return self
+
+    def __exit__(self, *exception):
+        _use(self._previous)
+
+    def use(self):
+        _use(self.id)
+
+    def synchronize(self):
+        counters["wait"] += 1
+
+
+def _use(device):
+    global _current_device
+    _current_device = device
+
+
+class _Stream:
+    ptr = 0
+
+    def synchronize(self):
+        counters["wait"] += 1
+
+
+def is_available():
+    return True
+
+
+cuda = types.SimpleNamespace(
+    Device=_Device,
+    get_current_stream=_Stream,
+    is_available=is_available,
+    runtime=types.SimpleNamespace(getDeviceCount=lambda: DEVICES),
+)
+
+
+@contextlib.contextmanager
+def counted():
+    """Counts of what happens inside the block."""
+    before = counters.copy()
+    counts: collections.Counter[str] = collections.Counter()
+    yield counts
+    counts.update(counters - before)
+
+
+def installed(monkeypatch):
+    """`import cupy` gives this module, for one test."""
+    monkeypatch.setitem(sys.modules, "cupy", sys.modules[__name__])
+    return sys.modules[__name__]

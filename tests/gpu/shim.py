@@ -1,0 +1,157 @@
+"""CUDA C kernels compiled by g++ and run on NumPy memory, thread by thread.
+
+Beyond running a kernel, a launch checks what CUDA does not: the number and types of the arguments, writes outside
+the arrays (see `guarded`), barriers that not all threads reach, and, with `check_races`, that the result does not
+depend on the order in which threads run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+HEADER = Path(__file__).parent / "shim.h"
+GUARD = 64  # bytes before and after every array, filled with 0xFF: a NaN to whoever reads them
+SCALARS = {"long long": np.int64, "double": np.float64, "unsigned long long": np.uint64}
+
+check_races = False
+
+
+def why_missing() -> str:
+    """Why kernels cannot run here, or nothing."""
+    return "" if shutil.which("g++") else "g++ is not installed"
+
+
+def guarded(shape, dtype) -> np.ndarray:
+    """An array between guards, full of NaN (or all bits set), as uninitialised memory may be."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = _Guarded((size + 2 * GUARD,), np.uint8)
+    memory.fill(0xFF)
+    return memory.view(np.ndarray)[GUARD : GUARD + size].view(dtype).reshape(shape)
+
+
+class _Guarded(np.ndarray):
+    """The memory behind an array and its guards."""
+
+
+def _check_guards(array: np.ndarray, kernel: str) -> None:
+    memory = array
+    while isinstance(memory, np.ndarray) and not isinstance(memory, _Guarded):
+        memory = memory.base
+    if memory is not None and not ((memory[:GUARD] == 0xFF).all() and (memory[-GUARD:] == 0xFF).all()):
+        raise RuntimeError(f"{kernel} wrote outside an array")
+
+
+class Kernel:
+    """One `extern "C" __global__` function of a compiled source."""
+
+    def __init__(self, library: ctypes.CDLL, name: str, parameters: list[tuple[str, str]], real: np.dtype):
+        self.name, self.parameters, self.real = name, parameters, real
+        self.entry = getattr(library, f"shim_{name}")
+        self.struct_sizes = {
+            t: getattr(library, f"shim_sizeof_{t}")() for t, _ in parameters if t.isidentifier() and t not in SCALARS
+        }
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple) -> None:
+        """args: NumPy arrays for pointers (0: null), int, float or numpy.uint64, one-element arrays for structs."""
+        if len(args) != len(self.parameters):
+            raise TypeError(f"{self.name} takes {len(self.parameters)} arguments, got {len(args)}")
+        threads = int(np.prod(block))
+        if not 1 <= threads <= 1024 or any(n > limit for n, limit in zip(grid, (2**31 - 1, 65535, 65535))):
+            raise ValueError(f"{self.name}: grid {grid} or block {block} is beyond what a GPU launches")
+        values = [self._value(value, *parameter) for value, parameter in zip(args, self.parameters, strict=True)]
+        pointers = [value for value, (t, _) in zip(args, self.parameters, strict=True) if t.endswith("*")]
+        arrays = [pointer for pointer in pointers if isinstance(pointer, np.ndarray)]
+        before = [array.copy(order="K") for array in arrays] if check_races else []
+        self._run(grid, block, values, reverse=False)
+        if check_races:
+            after = [array.copy(order="K") for array in arrays]
+            for array, old in zip(arrays, before, strict=True):
+                array[...] = old
+            self._run(grid, block, values, reverse=True)
+            for array, first in zip(arrays, after, strict=True):
+                if array.tobytes() != first.tobytes():
+                    raise RuntimeError(f"{self.name} depends on the order in which its threads run")
+        for array in arrays:
+            _check_guards(array, self.name)
+
+    def _run(self, grid, block, values, reverse: bool) -> None:
+        pointers = (ctypes.c_void_p * len(values))(*[value.ctypes.data for value in values])
+        sizes = [(ctypes.c_uint * 3)(*(*n, 1, 1)[:3]) for n in (grid, block)]
+        if self.entry(*sizes, pointers, int(reverse)):
+            raise RuntimeError(f"{self.name}: a barrier that not all threads of the block reach")
+
+    def _value(self, value, ctype: str, parameter: str) -> np.ndarray:
+        """The bytes that a launch passes for one argument."""
+        where = f"{self.name}, parameter {ctype} {parameter}"
+        if ctype.endswith("*"):
+            if type(value) is int and value == 0:
+                return np.zeros(1, np.uint64)
+            wanted = self._element(ctype.removeprefix("const ").removesuffix("*").strip())
+            if not isinstance(value, np.ndarray) or value.dtype != wanted:
+                raise TypeError(f"{where}: expected an array of {wanted}, got {getattr(value, 'dtype', type(value))}")
+            return np.array([value.ctypes.data], np.uint64)
+        if ctype in self.struct_sizes:
+            if not (isinstance(value, np.ndarray) and value.size == 1 and value.itemsize == self.struct_sizes[ctype]):
+                raise TypeError(f"{where}: expected one struct of {self.struct_sizes[ctype]} bytes, got {value!r}")
+            return value
+        scalar = {int: np.int64, float: np.float64}.get(type(value), type(value))
+        if scalar is not SCALARS[ctype]:
+            raise TypeError(f"{where}: got {value!r} of type {type(value).__name__}")
+        return np.array([value], scalar)
+
+    def _element(self, ctype: str) -> np.dtype:
+        return self.real if ctype == "REAL" else np.dtype({"bool": np.bool_, "unsigned long long": np.uint64}[ctype])
+
+
+@functools.cache
+def compile_source(code: str, options: tuple[str, ...]) -> dict[str, Kernel]:
+    """All kernels of a CUDA C source, by name."""
+    plain = re.sub(r"//[^\n]*", "", code)
+    kernels = re.findall(r'extern "C" __global__ void (\w+)\(([^)]*)\)(.*?)\n}', plain, re.S)
+    parameters = {name: [_split(parameter) for parameter in text.split(",")] for name, text, _ in kernels}
+    structs = {t for each in parameters.values() for t, _ in each if t.isidentifier() and t not in SCALARS}
+    entries = [f'extern "C" int shim_sizeof_{t}() {{ return sizeof({t}); }}' for t in sorted(structs)]
+    for name, _, body in kernels:
+        # a kernel has barriers if it, or a function that it calls, does: all kernels of shared memory here
+        values = ", ".join(f"*({t} *)shim_arguments[{i}]" for i, (t, _) in enumerate(parameters[name]))
+        entries.append(
+            f"static void shim_call_{name}() {{ {name}({values}); }}\n"
+            f'extern "C" int shim_{name}(dim3 *grid, dim3 *block, void **arguments, int reverse)\n'
+            f"{{ shim_arguments = arguments;\n"
+            f"  return shim_launch(shim_call_{name}, {int('__shared__' in body)}, *grid, *block, reverse); }}"
+        )
+    text = f'#include "{HEADER}"\n{code}\nstatic void **shim_arguments;\n' + "\n".join(entries)
+    library = _folder() / f"{hashlib.sha256((text + str(options)).encode()).hexdigest()[:16]}.so"
+    command = ["g++", "-x", "c++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-shared", "-fPIC"]
+    result = subprocess.run(
+        [*command, *options, "-o", str(library), "-"], input=text, capture_output=True, text=True, check=False
+    )
+    if result.returncode or "warning" in result.stderr:
+        raise RuntimeError(f"g++ on a CUDA source:\n{result.stderr}")
+    real = np.dtype(np.float64 if "-DREAL=double" in options else np.float32)
+    loaded = ctypes.CDLL(os.fspath(library))
+    return {name: Kernel(loaded, name, parameters[name], real) for name, _, _ in kernels}
+
+
+def _split(parameter: str) -> tuple[str, str]:
+    """A parameter's type and name: "const REAL *x" -> ("const REAL *", "x")."""
+    ctype, name = re.fullmatch(r"\s*(.*?)(\w+)\s*", parameter, re.S).groups()
+    return " ".join(ctype.split()), name
+
+
+@functools.cache
+def _folder() -> Path:
+    holder = tempfile.TemporaryDirectory(prefix="minigan-shim-")
+    _folder.holder = holder  # lives as long as the process
+    return Path(holder.name)
