@@ -204,12 +204,12 @@ class ReferenceKernels:
 
     def batch_norm(self, x, gamma, beta, mean, inv_std) -> Array:
         """gamma * xhat + beta."""
-        gamma, beta, mean, inv_std = _per_channel(x, gamma, beta, mean, inv_std)
+        gamma, beta, mean, inv_std = per_channel(x, gamma, beta, mean, inv_std)
         return (x - mean) * (inv_std * gamma) + beta
 
     def batch_norm_scale_grad(self, cotangent, x, mean, inv_std) -> Array:
         """sum of cotangent * xhat over each channel: the gradient in gamma, shape (C,)."""
-        mean, inv_std = _per_channel(x, mean, inv_std)
+        mean, inv_std = per_channel(x, mean, inv_std)
         return (cotangent * ((x - mean) * inv_std)).sum(axis=other_axes(x))
 
     def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product) -> Array:
@@ -219,7 +219,7 @@ class ReferenceKernels:
         """
         count = x.size // x.shape[1]
         arrays = (gamma, mean, inv_std, sum_cotangent / count, sum_product / count)
-        gamma, mean, inv_std, mean_cotangent, mean_product = _per_channel(x, *arrays)
+        gamma, mean, inv_std, mean_cotangent, mean_product = per_channel(x, *arrays)
         xhat = (x - mean) * inv_std
         return (gamma * inv_std) * (cotangent - mean_cotangent - xhat * mean_product)
 
@@ -316,7 +316,7 @@ def other_axes(x) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
-def _per_channel(x, *arrays):
+def per_channel(x, *arrays):
     """Arrays of shape (C,) shaped to broadcast against x (N, C, ...)."""
     shape = (1, -1) + (1,) * (x.ndim - 2)
     return [array.reshape(shape) for array in arrays]

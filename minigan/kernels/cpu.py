@@ -1,0 +1,359 @@
+"""The tuned kernels for NumPy: few passes over memory, in blocks that stay in the cache, on all threads.
+
+Small arrays go straight to the plain NumPy call. Large ones are cut by rules that look at shapes alone, never at the
+number of threads, and partial sums are added in a fixed order, so every number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+
+from .blockwise import Blockwise
+from .buffers import BufferPool
+from .channels import ChannelView
+from .convolutions import Convolutions
+from .layout import inverse, long_rows, memory_order, slices
+from .reference import ReferenceKernels, per_channel
+from .threads import ThreadTeam
+
+LARGE = 1 << 16  # elements: from here on, outputs come from the pool, and chains of operations go block by block
+ONE_PASS = 1 << 18  # elements of a block for a single operation
+BLOCK = 1 << 15  # elements of a block for a chain of operations: its arrays fit the second-level cache together
+SUMMED = 1 << 17  # elements of a block for sums
+WORDS = 1 << 15  # random words that one thread makes at a time
+BLAS_ALONE = 1 << 18  # multiplications of a matrix product below which BLAS takes one thread by itself
+PIECE = 1 << 22  # multiplications of a matrix product that are worth a thread
+PIECES = 8
+
+
+class CpuKernels(ReferenceKernels):
+    """Kernels on NumPy with `threads` threads; `conv_algorithm` forces one algorithm on every convolution."""
+
+    name = "cpu"
+
+    def __init__(self, threads: int, conv_algorithm: str = "auto"):
+        super().__init__(np)
+        self.threads = threads
+        self.team = ThreadTeam(threads)
+        self.pool = BufferPool()
+        self.blocks = Blockwise(self.team, self.pool)
+        self.convolutions = Convolutions(self.team, self.pool, conv_algorithm)
+
+    # ---------------------------------------------------------------- memory
+
+    def empty(self, shape, dtype):
+        return self.pool.empty(shape, dtype)
+
+    def copy(self, x):
+        return self._one_pass(np.positive, x) if x.dtype.kind in "fc" else x.copy(order="K")
+
+    def contiguous(self, x):
+        if x.size < LARGE or x.flags.c_contiguous:
+            return np.ascontiguousarray(x)
+        out = self.pool.empty(x.shape, x.dtype)
+        self.blocks.fill(np.copyto, [out, x], BLOCK)
+        return out
+
+    # ----------------------------------------------------------- elementwise
+
+    def _one_pass(self, ufunc, *operands):
+        """ufunc(*operands): an array operation of a single pass."""
+        if max([np.size(x) for x in operands]) < LARGE or np.result_type(*operands).kind not in "fc":
+            return ufunc(*operands)
+        return self.blocks.map(lambda out, *blocks: ufunc(*blocks, out=out), operands, ONE_PASS)
+
+    def _chain(self, chain, *operands):
+        """The array that chain(out, *operands) fills, operands of one shape: several passes over each block."""
+        if operands[0].size < LARGE:
+            out = np.empty_like(operands[0])
+            chain(out, *operands)
+            return out
+        return self.blocks.map(chain, operands, BLOCK)
+
+    def add(self, a, b):
+        return self._one_pass(np.add, a, b)
+
+    def subtract(self, a, b):
+        return self._one_pass(np.subtract, a, b)
+
+    def multiply(self, a, b):
+        return self._one_pass(np.multiply, a, b)
+
+    def divide(self, a, b):
+        return self._one_pass(np.divide, a, b)
+
+    def negative(self, x):
+        return self._one_pass(np.negative, x)
+
+    def power(self, x, exponent: float):
+        return self._one_pass(np.power, x, exponent)
+
+    def exp(self, x):
+        return self._one_pass(np.exp, x)
+
+    def log(self, x):
+        return self._one_pass(np.log, x)
+
+    def sqrt(self, x):
+        return self._one_pass(np.sqrt, x)
+
+    def sign(self, x):
+        return self._one_pass(np.sign, x)
+
+    def tanh(self, x):
+        return self._one_pass(np.tanh, x)
+
+    def tanh_grad(self, cotangent, y):
+        def chain(out, cotangent, y):
+            np.multiply(y, y, out=out)
+            np.subtract(1, out, out=out)
+            np.multiply(out, cotangent, out=out)
+
+        return self._chain(chain, cotangent, y)
+
+    def sigmoid(self, x):
+        def chain(out, x):
+            np.multiply(x, 0.5, out=out)
+            np.tanh(out, out=out)
+            np.multiply(out, 0.5, out=out)
+            np.add(out, 0.5, out=out)
+
+        return self._chain(chain, x)
+
+    def softplus(self, x):
+        if x.dtype.kind == "c":
+            return super().softplus(x)
+
+        def chain(out, x):
+            np.abs(x, out=out)
+            np.negative(out, out=out)
+            np.exp(out, out=out)
+            np.log1p(out, out=out)
+            np.add(out, np.maximum(x, 0), out=out)
+
+        return self._chain(chain, x)
+
+    def leaky_relu(self, x, slope: float):
+        if not 0 <= slope <= 1 or x.dtype.kind == "c":
+            return super().leaky_relu(x, slope)
+        if slope == 0:
+            return self._one_pass(np.maximum, x, 0.0)
+
+        def chain(out, x):
+            np.multiply(x, slope, out=out)
+            np.maximum(x, out, out=out)
+
+        return self._chain(chain, x)
+
+    def leaky_relu_grad(self, cotangent, x, slope: float):
+        if not 0 <= slope <= 1 or x.dtype.kind == "c":
+            return super().leaky_relu_grad(cotangent, x, slope)
+
+        def chain(out, cotangent, x):
+            np.copyto(out, np.greater(x, 0))  # where() and masked copies stumble over every change of sign
+            np.maximum(out, slope, out=out)
+            np.multiply(out, cotangent, out=out)
+
+        return self._chain(chain, cotangent, x)
+
+    def mask_scale(self, x, mask, scale: float):
+        def chain(out, x, mask):
+            np.multiply(x, mask, out=out)
+            np.multiply(out, scale, out=out)
+
+        return self._chain(chain, x, mask)
+
+    # ------------------------------------------------------------ reductions
+
+    def sum(self, x, axes: tuple[int, ...], keepdims: bool):
+        """Blocks along the slowest axis; their sums are added in order."""
+        order = memory_order(x)
+        if x.size < LARGE or order is None or x.dtype.kind not in "fc":
+            return np.sum(x, axis=axes, keepdims=keepdims)
+        memory = x.transpose(order)
+        reduced = tuple(order.index(axis) for axis in axes)
+        kept = [1 if axis in reduced else length for axis, length in enumerate(memory.shape)]
+        count = len(reduced)
+        if sorted(reduced) == list(range(count)):  # sums of columns: a product with ones is quicker
+            total = self._column_sums(memory.reshape(math.prod(memory.shape[:count]), -1))
+        else:
+            parts = slices(len(memory), max(1, ONE_PASS * len(memory) // x.size))
+            sums = self.team.run(lambda part: np.sum(memory[part], axis=reduced, keepdims=True), parts)
+            total = np.sum(sums, axis=0) if 0 in reduced else np.concatenate(sums)
+        total = total.reshape(kept).transpose(inverse(order))
+        return total if keepdims else total.squeeze(axes)
+
+    def _column_sums(self, x):
+        """(R, C) -> (C,)."""
+        columns = x.shape[1]
+        rows = long_rows(x)
+        ones = np.ones(max(1, SUMMED // rows.shape[1]), x.dtype)
+        sums = self.team.run(lambda part: ones[: part.stop - part.start] @ rows[part], slices(len(rows), len(ones)))
+        return np.sum(np.reshape(sums, (-1, columns)), axis=0)
+
+    # -------------------------------------------------------- linear algebra
+
+    def matmul(self, a, b):
+        if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype:
+            return np.matmul(a, b)
+        return self._product(a, b, None)
+
+    def linear(self, x, weight, bias):
+        return self._product(x, weight.T, bias)
+
+    def _product(self, a, b, bias):
+        """(M, K) x (K, N) -> (M, N), plus a bias (N,): cut along the longer side, BLAS on one thread in each piece."""
+        (m, k), n = a.shape, b.shape[1]
+        if m * n * k < BLAS_ALONE:
+            y = np.matmul(a, b)
+            return y if bias is None else np.add(y, bias, out=y)
+        out = self.pool.empty((m, n), a.dtype)
+        pieces = min(PIECES, max(1, m * n * k // PIECE))
+
+        def rows(part: slice) -> None:
+            np.matmul(a[part], b, out=out[part])
+            if bias is not None:
+                np.add(out[part], bias, out=out[part])
+
+        def columns(part: slice) -> None:
+            np.matmul(a, b[:, part], out=out[:, part])
+            if bias is not None:
+                np.add(out[:, part], bias[part], out=out[:, part])
+
+        if m >= n:
+            self.team.run(rows, slices(m, -(-m // pieces)))
+        else:
+            self.team.run(columns, slices(n, -(-n // pieces)))
+        return out
+
+    # ----------------------------------------------------------- convolution
+
+    def conv2d(self, x, weight, bias, geometry):
+        return self.convolutions.conv2d(x, weight, bias, geometry)
+
+    def conv_transpose2d(self, y, weight, bias, geometry):
+        return self.convolutions.conv_transpose2d(y, weight, bias, geometry)
+
+    def conv2d_weight_grad(self, x, y, geometry):
+        return self.convolutions.conv2d_weight_grad(x, y, geometry)
+
+    # ---------------------------------------------------- batch normalisation
+
+    def batch_statistics(self, x):
+        """Every block's moments about its own mean, combined in float64 (Chan, Golub and LeVeque 1979)."""
+        if x.size < LARGE or x.dtype.kind == "c":
+            return super().batch_statistics(x)
+        view = ChannelView(x)
+        blocks = view.of(x)
+
+        def moments(part: slice):
+            block = blocks[part]
+            count = block.size // x.shape[1]
+            mean = view.sum(block) / count
+            centred = block - view.spread(mean)
+            np.multiply(centred, centred, out=centred)
+            return count, mean, view.sum(centred)
+
+        counts, means, squares = zip(*self.team.run(moments, view.parts(BLOCK)), strict=True)
+        weights = np.array(counts)[:, None] / sum(counts)
+        mean = np.sum(weights * means, axis=0)
+        variance = np.sum(squares, axis=0, dtype=np.float64) / sum(counts)
+        variance += np.sum(weights * (means - mean) ** 2, axis=0)
+        return mean.astype(x.dtype), variance.astype(x.dtype)
+
+    def batch_norm(self, x, gamma, beta, mean, inv_std):
+        def chain(out, x, mean, scale, beta):
+            np.subtract(x, mean, out=out)
+            np.multiply(out, scale, out=out)
+            np.add(out, beta, out=out)
+
+        return self._chain(chain, x, *per_channel(x, mean, inv_std * gamma, beta))
+
+    def batch_norm_scale_grad(self, cotangent, x, mean, inv_std):
+        if x.size < LARGE or x.dtype.kind == "c":
+            return super().batch_norm_scale_grad(cotangent, x, mean, inv_std)
+        view = ChannelView(x)
+        blocks, cotangents, mean = view.of(x), view.of(cotangent), view.spread(mean)
+
+        def product(part: slice):
+            centred = blocks[part] - mean
+            np.multiply(centred, cotangents[part], out=centred)
+            return view.sum(centred)
+
+        return np.sum(self.team.run(product, view.parts(BLOCK)), axis=0) * inv_std
+
+    def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product):
+        count = x.size // x.shape[1]
+
+        def chain(out, x, cotangent, mean, slope, mean_cotangent, scale):
+            np.subtract(x, mean, out=out)
+            np.multiply(out, slope, out=out)
+            np.subtract(cotangent, out, out=out)
+            np.subtract(out, mean_cotangent, out=out)
+            np.multiply(out, scale, out=out)
+
+        vectors = (mean, inv_std * sum_product / count, sum_cotangent / count, gamma * inv_std)
+        return self._chain(chain, x, cotangent, *per_channel(x, *vectors))
+
+    # ---------------------------------------------------------------- random
+
+    def random_bits(self, key: int, counter: int, count: int):
+        out = self.pool.empty((count,), np.uint64)
+
+        def words(part: slice) -> None:
+            stream = np.random.Philox(key=key, counter=counter + part.start // 4)
+            out[part] = stream.random_raw(part.stop - part.start)
+
+        parts = slices(count, WORDS)
+        if len(parts) == 1:
+            words(parts[0])
+        else:
+            self.team.run(words, parts)
+        return out
+
+    def dropout_mask(self, key: int, counter: int, shape, keep: float):
+        if sys.byteorder != "little":
+            return super().dropout_mask(key, counter, shape, keep)
+        count = math.prod(shape)
+        digits = self.random_bits(key, counter, -(-count // 4)).view(np.uint16)[:count]
+        kept = self.pool.empty((count,), bool)
+        self.blocks.fill(lambda kept, digits: np.less(digits, round(keep * 2**16), out=kept), [kept, digits], ONE_PASS)
+        return kept.reshape(shape)
+
+    # ------------------------------------------------------------ optimizers
+
+    def sgd_step(self, p, g, velocity, **options):
+        step = super().sgd_step
+        operands = [p, g] if velocity is None else [p, g, velocity]
+        self.blocks.fill(lambda p, g, velocity=None: step(p, g, velocity, **options), operands, BLOCK)
+
+    def rmsprop_step(self, p, g, square, **options):
+        step = super().rmsprop_step
+        self.blocks.fill(lambda p, g, square: step(p, g, square, **options), [p, g, square], BLOCK)
+
+    def adam_step(self, p, g, m, v, *, lr, beta1, beta2, eps, step, weight_decay, decoupled):
+        correction = math.sqrt(1 - beta2**step)
+        rate = lr * correction / (1 - beta1**step)
+
+        def chain(p, g, m, v):
+            if weight_decay and decoupled:
+                np.multiply(p, 1 - lr * weight_decay, out=p)
+            elif weight_decay:
+                g = g + weight_decay * p
+            change = np.multiply(g, 1 - beta1)
+            np.multiply(m, beta1, out=m)
+            np.add(m, change, out=m)
+            np.multiply(g, g, out=change)
+            np.multiply(change, 1 - beta2, out=change)
+            np.multiply(v, beta2, out=v)
+            np.add(v, change, out=v)
+            np.sqrt(v, out=change)
+            np.add(change, eps * correction, out=change)
+            np.divide(m, change, out=change)
+            np.multiply(change, rate, out=change)
+            np.subtract(p, change, out=p)
+
+        self.blocks.fill(chain, [p, g, m, v], BLOCK)

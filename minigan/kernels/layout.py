@@ -1,0 +1,49 @@
+"""Which axis order an array's memory has, and its values as a plain run of that memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+Order = tuple[int, ...]
+
+ROW = 1024  # elements
+
+
+def memory_order(x: np.ndarray) -> Order | None:
+    """The axes from the slowest to the fastest, so that x.transpose(order) is C-contiguous; None if x has gaps."""
+    order = tuple(range(x.ndim))
+    if x.flags.c_contiguous:
+        return order
+    order = tuple(sorted(order, key=lambda axis: (x.shape[axis] != 1, -x.strides[axis])))
+    return order if x.transpose(order).flags.c_contiguous else None
+
+
+def inverse(order: Order) -> Order:
+    """The axes that undo x.transpose(order)."""
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """The view (N, ..., C) of (N, C, ...)."""
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """The view (N, C, ...) of (N, ..., C)."""
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def slices(length: int, step: int) -> list[slice]:
+    """0 to length in pieces of `step`."""
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def long_rows(x: np.ndarray) -> np.ndarray:
+    """The contiguous (R, C) as fewer and longer rows, up to about ROW elements each: NumPy's loops like them long."""
+    repeats = divisor(len(x), ROW // max(1, x.shape[1]))
+    return x.reshape(-1, repeats * x.shape[1])
+
+
+def divisor(n: int, limit: int) -> int:
+    """The largest divisor of n up to `limit`, or 1."""
+    return next((d for d in range(min(n, limit), 1, -1) if n % d == 0), 1)

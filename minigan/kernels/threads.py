@@ -1,0 +1,109 @@
+"""A team of threads for array work, and the threads of the BLAS library kept out of its way."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class ThreadTeam:
+    """The calling thread and `threads` - 1 workers: NumPy releases the interpreter's lock in its loops and in BLAS.
+
+    Workers sleep while there is nothing to do, and end when the team is garbage collected.
+    """
+
+    def __init__(self, threads: int):
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.threads = threads
+        self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        self._running = threading.Lock()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        for _ in range(threads - 1):
+            threading.Thread(target=_work, args=(self._jobs,), name="minigan", daemon=True).start()
+        weakref.finalize(self, _dismiss, self._jobs, threads - 1)
+
+    def run(self, function: Callable, items: Iterable) -> list:
+        """[function(item) for item in items], on all threads. BLAS runs on one thread meanwhile.
+
+        The first exception ends the run and is raised here. A run inside a run goes one item after the other.
+        """
+        items = list(items)
+        if not self._running.acquire(blocking=False):
+            return [function(item) for item in items]
+        blas_threads = [library.get_num_threads() for library in self._blas]
+        try:
+            for library in self._blas:
+                library.set_num_threads(1)
+            if self.threads == 1 or len(items) == 1:
+                return [function(item) for item in items]
+            job = _Job(function, items)
+            for _ in range(min(self.threads, len(items)) - 1):
+                self._jobs.put(job)
+            return job.lead()
+        finally:
+            for library, count in zip(self._blas, blas_threads, strict=True):
+                library.set_num_threads(count)
+            self._running.release()
+
+
+class _Job:
+    """Items that threads take in turn. Whoever comes too late finds nothing left, and is not waited for."""
+
+    def __init__(self, function: Callable, items: Sequence):
+        self.function: Any = function
+        self.items = deque(enumerate(items))
+        self.results: list[Any] = [None] * len(items)
+        self.errors: list[BaseException] = []
+        self.joined: list[bool] = []
+        self.left: SimpleQueue[bool] = SimpleQueue()
+
+    def lead(self) -> list:
+        """What the calling thread does: its share, then wait for the workers that joined."""
+        try:
+            self.take_items()
+        finally:
+            self.items.clear()
+            for _ in range(len(self.joined)):
+                self.left.get()
+        results, self.results, self.function = self.results, [], None  # a worker still to come must not hold arrays
+        if self.errors:
+            raise self.errors[0]
+        return results
+
+    def help(self) -> None:
+        """What a worker does. It joins before it takes an item, so no item is under way that `lead` does not await."""
+        self.joined.append(True)
+        try:
+            self.take_items()
+        finally:
+            self.left.put(True)
+
+    def take_items(self) -> None:
+        try:
+            while True:
+                try:
+                    index, item = self.items.popleft()
+                except IndexError:
+                    return
+                self.results[index] = self.function(item)
+        except BaseException as error:
+            self.errors.append(error)
+            self.items.clear()
+
+
+def _work(jobs: SimpleQueue) -> None:
+    while (job := jobs.get()) is not None:
+        job.help()
+        del job
+
+
+def _dismiss(jobs: SimpleQueue, workers: int) -> None:
+    for _ in range(workers):
+        jobs.put(None)
