@@ -92,13 +92,55 @@ def configure_cpu(*, threads: int | None = None, kernels: str = "cpu", conv_algo
         raise ValueError(f"threads must be 1 or more, got {threads}")
     if kernels not in ("cpu", "reference"):
         raise ValueError(f"unknown kernels {kernels!r}; known: cpu, reference")
-    chosen: ReferenceKernels = ReferenceKernels(np)
     backend = get_backend("cpu")
-    backend.kernels = chosen
+    if kernels == "reference":
+        backend.kernels = ReferenceKernels(np)
+    else:
+        backend.kernels = _cpu_kernels(threads or default_threads(), conv_algorithm)
     return backend
+
+
+def choose_device(device: str) -> tuple[str, str]:
+    """The device that "auto" (or another name) stands for, and why."""
+    if device != "auto":
+        return device, "as asked"
+    problem = cuda_problem()
+    return ("cpu", f"no GPU: {problem}") if problem else ("cuda:0", "chosen by auto: a GPU is usable")
+
+
+def cuda_problem() -> str | None:
+    """Why CUDA cannot be used here, or None when it can."""
+    try:
+        import cupy
+    except ImportError as error:
+        return f"CuPy is not installed ({error}); pip install 'minigan[cuda13]', or [cuda12] for an older driver"
+    except Exception as error:  # a broken CUDA installation can raise anything here
+        return f"CuPy does not import: {error}"
+    try:
+        if cupy.is_available():
+            return None
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        return f"CuPy finds no usable GPU: {error}"
+    return "CuPy finds no usable GPU"
+
+
+def _cpu_kernels(threads: int, conv_algorithm: str) -> ReferenceKernels:
+    from .kernels.cpu import CpuKernels
+
+    return CpuKernels(threads, conv_algorithm)
 
 
 def _create(name: str) -> Backend:
     if name == "cpu":
-        return Backend("cpu", np, ReferenceKernels(np))
-    raise DeviceError(f"unknown device {name!r}; known: cpu, cuda, cuda:N")
+        return Backend("cpu", np, _cpu_kernels(default_threads(), "auto"))
+    if not (name.startswith("cuda:") and name[5:].isdigit()):
+        raise DeviceError(f"unknown device {name!r}; known: cpu, cuda, cuda:N")
+    problem = cuda_problem()
+    if problem:
+        raise DeviceError(f"device {name!r} cannot be used: {problem}")
+    import cupy
+
+    from .kernels.gpu import GpuKernels
+
+    return Backend(name, cupy, GpuKernels(cupy))

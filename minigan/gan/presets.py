@@ -33,7 +33,7 @@ class Preset:
 
 
 def mlp(config: Config, streams: Streams) -> Players:
-    """Dense 100-128-256-512-784 tanh against 784-512-256-128-1, LeakyReLU 0.2; weights and biases U(+-1/sqrt(fan in))."""
+    """Dense 100-128-256-512-784 tanh against 784-512-256-128-1, LeakyReLU 0.2; all U(+-1/sqrt(fan in))."""
     rng = streams["init"]
     generator = nn.Sequential(
         nn.Linear(config.latent_size, 128, rng=rng),

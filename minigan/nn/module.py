@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..autograd import GraphError, ShapeError, Tensor
-from ..backend import get_backend
+from ..backend import Backend, get_backend
 
 
 class Parameter(Tensor):
@@ -143,7 +143,7 @@ class Module:
             parameter.requires_grad = value
         return self
 
-    def to(self, device: str) -> Module:
+    def to(self, device: str | Backend) -> Module:
         """Move all parameters and buffers to a device (before an optimizer takes them)."""
         backend = get_backend(device)
         return self._rebind(lambda t: backend.asarray(t.numpy()) if backend is not t.backend else t.data, backend)

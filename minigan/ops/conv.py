@@ -242,7 +242,7 @@ def _pair(value: int | Pair) -> Pair:
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or min(pair) < 0:
         raise ValueError(f"expected a number or a pair of numbers, 0 or more, got {value!r}")
-    return pair  # type: ignore[return-value]
+    return pair
 
 
 def _padding(padding: Padding) -> Pair | str:

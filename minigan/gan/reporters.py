@@ -1,0 +1,151 @@
+"""What listens to a training run: progress bar, metrics.csv, pictures, checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from .. import images
+from ..files import replacing
+from .run import Run
+from .trainer import Reporter, Trainer
+
+GRID = 64  # pictures of a run show the fakes of that many fixed latents
+
+
+class Progress(Reporter):
+    """A progress bar: losses, D(x), D(G(z)) before and after the discriminator's step, images a second, time left."""
+
+    def start(self, trainer: Trainer) -> None:
+        self.bar = tqdm(
+            total=trainer.config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, mininterval=0.5
+        )
+        self.started, self.first = time.perf_counter(), trainer.step
+
+    def after_step(self, trainer: Trainer, report: Any) -> None:
+        self.bar.update(trainer.step - self.bar.n)
+
+    def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
+        rate = (trainer.step - self.first) * trainer.config.batch_size / (time.perf_counter() - self.started)
+        self.bar.set_postfix_str(
+            f"D {numbers['d_loss']:.2f} G {numbers['g_loss']:.2f} D(x) {numbers['d_real']:.2f} "
+            f"D(G(z)) {numbers['d_fake_before']:.2f}/{numbers['d_fake_after']:.2f} {rate:.0f} images/s",
+            refresh=False,
+        )
+
+    def finish(self, trainer: Trainer) -> None:
+        self.bar.close()
+
+
+class Metrics(Reporter):
+    """metrics.csv: a row every config.log_every steps. A resumed run drops the rows that it will write again."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def start(self, trainer: Trainer) -> None:
+        before = 0.0
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                header, *rows = csv.reader(file)
+            kept = [row for row in rows if int(row[0]) <= trainer.step]
+            with replacing(self.path) as file:
+                file.write("".join(",".join(row) + "\n" for row in [header, *kept]).encode())
+            before = float(kept[-1][2]) if kept else 0.0
+        self.started = time.perf_counter() - before
+
+    def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
+        new = not self.path.exists()
+        with self.path.open("a") as file:
+            if new:
+                file.write(",".join(["step", "images", "seconds", *numbers]) + "\n")
+            seen, seconds = trainer.step * trainer.config.batch_size, time.perf_counter() - self.started
+            file.write(
+                ",".join([f"{trainer.step},{seen},{seconds:.3f}", *[f"{v:.6g}" for v in numbers.values()]]) + "\n"
+            )
+
+
+class Pictures(Reporter):
+    """samples/: the fakes of fixed latents every config.sample_every steps; progress.gif shows them all in the end."""
+
+    def __init__(self, run: Run):
+        self.run = run
+
+    def start(self, trainer: Trainer) -> None:
+        for path in self.run.samples.glob("step_*.png"):
+            if int(path.stem[5:]) > trainer.step:
+                path.unlink()
+        if trainer.step == 0:
+            self.draw(trainer)
+
+    def after_step(self, trainer: Trainer, report: Any) -> None:
+        if trainer.step % trainer.config.sample_every == 0 or trainer.step == trainer.config.steps:
+            self.draw(trainer)
+
+    def draw(self, trainer: Trainer) -> None:
+        algorithm = trainer.algorithm
+        fakes = algorithm.sample(algorithm.fixed_latents(GRID)).numpy()
+        images.save_png(images.grid(fakes), self.run.samples / f"step_{trainer.step:08d}.png")
+
+    def finish(self, trainer: Trainer) -> None:
+        frames = [Image.open(path) for path in sorted(self.run.samples.glob("step_*.png"))]
+        images.save_gif(frames, self.run.gif_path)
+
+
+class Checkpoints(Reporter):
+    """checkpoints/: the whole state every config.checkpoint_every steps and at the end, never one that diverged."""
+
+    def __init__(self, run: Run):
+        self.run, self.saved = run, -1
+
+    def start(self, trainer: Trainer) -> None:
+        self.saved = trainer.step
+
+    def after_step(self, trainer: Trainer, report: Any) -> None:
+        if trainer.step % trainer.config.checkpoint_every == 0:
+            self.save(trainer)
+
+    def finish(self, trainer: Trainer) -> None:
+        if trainer.step != self.saved and not trainer.failed:
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        trainer.check_parameters()
+        self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm)
+        self.saved = trainer.step
+
+
+class LossPlot(Reporter):
+    """losses.png from metrics.csv, when matplotlib is installed."""
+
+    def __init__(self, run: Run):
+        self.run = run
+
+    def finish(self, trainer: Trainer) -> None:
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return
+        if not self.run.metrics_path.exists():
+            return
+        with self.run.metrics_path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        steps = [int(row["step"]) for row in rows]
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        losses, beliefs = figure.subplots(2, 1, sharex=True)
+        for axes, columns, label in (
+            (losses, ("d_loss", "g_loss"), "loss"),
+            (beliefs, ("d_real", "d_fake_before", "d_fake_after"), "mean D"),
+        ):
+            for column in columns:
+                axes.plot(steps, [float(row[column]) for row in rows], label=column, linewidth=1)
+            axes.set_ylabel(label)
+            axes.legend(loc="upper right")
+        beliefs.set_xlabel("step")
+        with replacing(self.run.directory / "losses.png") as file:
+            figure.savefig(file, format="png", dpi=110)

@@ -1,0 +1,88 @@
+"""The directory of a run: config.json, metrics.csv, samples/, checkpoints/, progress.gif."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint
+from ..backend import Backend
+from ..files import replacing
+from .algorithm import GAN
+from .config import Config
+
+
+class Run:
+    """A directory that holds one training run."""
+
+    def __init__(self, directory: str | Path):
+        self.directory = Path(directory)
+
+    @property
+    def config_path(self) -> Path:
+        return self.directory / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.directory / "metrics.csv"
+
+    @property
+    def samples(self) -> Path:
+        return self.directory / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    @property
+    def gif_path(self) -> Path:
+        return self.directory / "progress.gif"
+
+    @classmethod
+    def create(cls, directory: str | Path | None, config: Config) -> Run:
+        """A new run: in `directory`, which must not exist or be empty, or (None) in the next number under runs/."""
+        if directory is None:
+            numbers = [int(p.name) for p in Path("runs").glob("[0-9]*") if p.name.isdigit()]
+            directory = Path("runs") / f"{max(numbers, default=0) + 1:04d}"
+        run = cls(directory)
+        if run.directory.exists() and (not run.directory.is_dir() or any(run.directory.iterdir())):
+            raise ValueError(f"{directory} exists already: choose another --out, or add --resume to continue it")
+        run.samples.mkdir(parents=True, exist_ok=True)
+        run.checkpoints.mkdir(exist_ok=True)
+        with replacing(run.config_path) as file:
+            file.write(config.to_json().encode())
+        return run
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Run:
+        """An existing run."""
+        run = cls(directory)
+        if not run.config_path.is_file():
+            raise ValueError(f"{directory} is not a run: it has no config.json (minigan train makes one)")
+        return run
+
+    def config(self) -> Config:
+        return Config.load(self.config_path)
+
+    def checkpoint_path(self, step: int) -> Path:
+        return self.checkpoints / f"step_{step:08d}.npz"
+
+    def save_checkpoint(self, step: int, config: Config, algorithm: GAN) -> Path:
+        """Both players, both optimizers, the random streams, the step and the configuration, in one file."""
+        path = self.checkpoint_path(step)
+        checkpoint.save(path, {"step": step, "config": vars(config), **algorithm.state_dict()})
+        return path
+
+    def latest_checkpoint(self) -> Path:
+        paths = sorted(self.checkpoints.glob("step_*.npz"))
+        if not paths:
+            raise ValueError(f"{self.directory} holds no checkpoint yet: nothing to resume or to sample from")
+        return paths[-1]
+
+    def load(self, device: str | Backend = "cpu", path: Path | None = None) -> tuple[GAN, dict[str, Any]]:
+        """The algorithm as a checkpoint (by default the latest) left it, and that checkpoint's state."""
+        path = path or self.latest_checkpoint()
+        state = checkpoint.load(path)
+        algorithm = GAN(Config.from_dict(state["config"], str(path)), device)
+        algorithm.load_state_dict(state)
+        return algorithm, state

@@ -1,0 +1,90 @@
+"""The training loop: batches go in, the algorithm steps, reporters listen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..autograd import Tensor
+from ..data import Batches, Dataset
+from .algorithm import GAN, Report
+from .config import Config
+
+
+class Diverged(ArithmeticError):
+    """A loss is not finite: going on is useless."""
+
+
+class Reporter:
+    """Listens to a training run. Every method may be left out."""
+
+    def start(self, trainer: Trainer) -> None:
+        """Before the first step."""
+
+    def after_step(self, trainer: Trainer, report: Report) -> None:
+        """After every step; `trainer.step` steps are done."""
+
+    def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
+        """Every config.log_every steps, with the numbers of the report."""
+
+    def finish(self, trainer: Trainer) -> None:
+        """After the last step, also when training was interrupted."""
+
+
+class Trainer:
+    """Runs `algorithm` on `dataset` from `step` to config.steps."""
+
+    def __init__(
+        self, config: Config, algorithm: GAN, dataset: Dataset, reporters: Sequence[Reporter] = (), step: int = 0
+    ):
+        self.config, self.algorithm, self.dataset, self.reporters = config, algorithm, dataset, reporters
+        self.step = step
+        self.batches = Batches(len(dataset), config.batch_size, config.seed)
+        self.stopping = False  # set (by a signal handler, say) to stop after the current step
+        self.failed = False
+
+    def run(self) -> None:
+        """Train. Raises Diverged as soon as a loss that is read is not finite."""
+        self._tell("start")
+        try:
+            while self.step < self.config.steps and not self.stopping:
+                report = self.algorithm.step(self.batch(self.step))
+                self.step += 1
+                if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                    numbers = report.numbers()
+                    self._check(numbers)
+                    self._tell("log", numbers)
+                self._tell("after_step", report)
+        except BaseException:
+            self.failed = True
+            raise
+        finally:
+            self._tell("finish")
+
+    def batch(self, step: int) -> Tensor:
+        """The real images of a step, float32 in [-1, 1], on the algorithm's device."""
+        backend = self.algorithm.backend
+        pixels = backend.asarray(self.dataset.batch(self.batches[step]))
+        return Tensor(pixels.astype("float32") * (2 / 255) - 1, backend)
+
+    def _check(self, numbers: dict[str, float]) -> None:
+        bad = [f"{name} = {value}" for name, value in numbers.items() if not math.isfinite(value)]
+        if bad:
+            self._diverged(", ".join(bad))
+
+    def check_parameters(self) -> None:
+        """Raise Diverged when a parameter is not finite."""
+        for name, optimizer in self.algorithm.optimizers.items():
+            if not bool(self.algorithm.backend.xp.isfinite(optimizer.flat).all()):
+                self._diverged(f"parameters of the {name} are not finite")
+
+    def _diverged(self, what: str) -> None:
+        raise Diverged(
+            f"training has diverged at step {self.step}: {what}. Checkpoints made before are kept. "
+            "Start again with a lower --lr, another --objective or another --seed"
+        )
+
+    def _tell(self, method: str, *arguments: Any) -> None:
+        for reporter in self.reporters:
+            getattr(reporter, method)(self, *arguments)
