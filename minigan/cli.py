@@ -86,14 +86,10 @@ def _train(args: argparse.Namespace) -> int:
         if args.out is None:
             raise ValueError("--resume needs --out DIR: the run to continue")
         run = Run.open(args.out)
-        config = run.config().replace(**{k: v for k, v in given.items() if k != "preset"})
-        changed = run.config().differences(
-            config.replace(**({"preset": args.preset} if args.preset else {})), resuming=True
-        )
+        config = run.config().replace(**given)
+        changed = "; ".join(run.config().differences(config, resuming=True))
         if changed:
-            raise ValueError(
-                f"a resumed run keeps its configuration, but {'; '.join(changed)}: leave these options out"
-            )
+            raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave these options out")
     else:
         config = presets.configure(**given)
     preset = presets.get(config.preset)
@@ -106,6 +102,7 @@ def _train(args: argparse.Namespace) -> int:
     if args.resume:
         algorithm, state = run.load(device)
         step = state["step"]
+        run.save_config(config)
     else:
         algorithm, step = GAN(config, device), 0
         trainer = Trainer(config, algorithm, dataset)  # fails on what cannot be before a directory is made

@@ -49,8 +49,7 @@ class Run:
             raise ValueError(f"{directory} exists already: choose another --out, or add --resume to continue it")
         run.samples.mkdir(parents=True, exist_ok=True)
         run.checkpoints.mkdir(exist_ok=True)
-        with replacing(run.config_path) as file:
-            file.write(config.to_json().encode())
+        run.save_config(config)
         return run
 
     @classmethod
@@ -60,6 +59,10 @@ class Run:
         if not run.config_path.is_file():
             raise ValueError(f"{directory} is not a run: it has no config.json (minigan train makes one)")
         return run
+
+    def save_config(self, config: Config) -> None:
+        with replacing(self.config_path) as file:
+            file.write(config.to_json().encode())
 
     def config(self) -> Config:
         return Config.load(self.config_path)
