@@ -117,6 +117,12 @@ class GpuKernels(ReferenceKernels):
     def mask_scale(self, x, mask, scale: float):
         return self._map("mask_scale", (x, mask), float(scale))
 
+    def bce_with_logits(self, logits, target):
+        return self._map("bce_with_logits", (logits, target))
+
+    def bce_with_logits_grad(self, cotangent, logits, target):
+        return self._map("bce_with_logits_grad", (cotangent, logits, target))
+
     def _map(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> Array:
         """One launch of an element-wise kernel over arrays of one shape; the result is of the first one's dtype."""
         order, arrays = self._aligned(*arrays)

@@ -21,23 +21,29 @@ counters: collections.Counter[str] = collections.Counter()
 __version__ = "14.stand-in"
 
 DEVICES = 2
-ELEMENTWISE = """
+
+
+def _names(text: str) -> set[str]:
+    return set(text.split())
+
+
+ELEMENTWISE = _names("""
     add subtract multiply divide true_divide negative positive power exp log log1p expm1 sqrt square absolute abs sign
     tanh sin cos maximum minimum floor ceil rint isnan isfinite isinf equal not_equal less less_equal greater
     greater_equal logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_xor invert left_shift
     right_shift floor_divide remainder reciprocal where clip conjugate real imag hypot arctan2
-""".split()
-REDUCTIONS = "sum prod max min amax amin mean any all argmax argmin cumsum".split()
-VIEWS = "transpose broadcast_to expand_dims swapaxes moveaxis squeeze atleast_1d atleast_2d".split()
-LAUNCHES = {name: 1 for name in (*ELEMENTWISE, *REDUCTIONS, "stack", "concatenate", "arange", "eye", "take", "repeat")}
-LAUNCHES |= {name: 0 for name in VIEWS} | {"pad": 6, "var": 3, "std": 4, "tile": 2, "flip": 0, "linspace": 1}
-METHODS = {"sum", "prod", "max", "min", "mean", "any", "all", "argmax", "argmin", "clip", "transpose", "swapaxes"}
-METHODS |= {"squeeze", "conj", "take", "repeat", "var", "std"}
-METADATA = {"shape", "dtype", "ndim", "size", "strides", "nbytes", "itemsize", "flags"}
-TYPES = """
+""")
+ONE_LAUNCH = ELEMENTWISE | _names("""
+    sum prod max min amax amin mean any all argmax argmin cumsum stack concatenate arange linspace eye take repeat
+""")
+VIEWS = _names("transpose broadcast_to expand_dims swapaxes moveaxis squeeze flip")
+LAUNCHES = dict.fromkeys(ONE_LAUNCH, 1) | dict.fromkeys(VIEWS, 0) | {"pad": 6, "var": 3, "std": 4, "tile": 2}
+METHODS = _names("sum prod max min mean any all argmax argmin clip transpose swapaxes squeeze conj take repeat var std")
+METADATA = _names("shape dtype ndim size strides nbytes itemsize flags")
+TYPES = _names("""
     float16 float32 float64 complex64 complex128 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ pi inf nan
     newaxis dtype integer floating result_type promote_types finfo iinfo issubdtype
-""".split()
+""")
 
 
 class ndarray(NDArrayOperatorsMixin):
@@ -206,13 +212,15 @@ def _call(name, function, args, kwargs, self=None):
     if self is not None:
         _unwrapped(self, name)
     kwargs = {key: _unwrapped(value, name) for key, value in kwargs.items()}
-    counters["launch"] += LAUNCHES[name] if name in LAUNCHES else 1
+    counters["launch"] += LAUNCHES.get(name, 1)
     if out is not None:
         out = out[0] if isinstance(out, tuple) else out
         function(*args, out=_unwrapped(out, name), **kwargs)
         return out
     result = function(*args, **kwargs)
-    return _on_device(result if LAUNCHES.get(name) == 0 else _fresh(np.ascontiguousarray(result)).reshape(np.shape(result)))
+    return _on_device(
+        result if LAUNCHES.get(name) == 0 else _fresh(np.ascontiguousarray(result)).reshape(np.shape(result))
+    )
 
 
 def _function(name):
