@@ -455,37 +455,36 @@ def _walk(
             if leading is not None and wanted is not None:
                 needs = tuple([n and (t in wanted or t.creator in leading) for t, n in zip(inputs, needs, strict=True)])
             function._check_versions()
-            for t, needed, gradient in zip(inputs, needs, _apply_rule(function, cotangent, needs), strict=True):
-                if needed and gradient is not None:
-                    if gradient.data.shape != t.data.shape or gradient.data.dtype != t.data.dtype:
-                        raise ShapeError(
-                            f"the rule of {function.name} returned {gradient.dtype} {gradient.shape} "
-                            f"for an input that is {t.dtype} {t.shape}"
-                        )
-                    receive(t, gradient)
+            outer, function.backend.rule = function.backend.rule, function
+            try:
+                gradients = function.backward(cotangent, needs)
+                _check_rule(function, gradients)
+                for t, needed, gradient in zip(inputs, needs, gradients, strict=True):
+                    if needed and gradient is not None:
+                        receive(t, gradient)
+            finally:
+                function.backend.rule = outer
             if not retain_graph:
                 function._release()
-            del output, inputs, function  # let freed activations go before the next rule runs
+            del output, inputs, gradients, function  # let freed activations go before the next rule runs
     if wanted is None:
         return cotangents
     return {t: cotangents[t] for t in wanted if t in cotangents}
 
 
-def _apply_rule(function: Function, cotangent: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
-    backend = function.backend
-    if not backend.observers:
-        gradients = function.backward(cotangent, needs)
-    else:
-        previous, backend.rule = backend.rule, function
-        try:
-            gradients = function.backward(cotangent, needs)
-        finally:
-            backend.rule = previous
-    if not isinstance(gradients, tuple) or len(gradients) != len(needs):
+def _check_rule(function: Function, gradients: Any) -> None:
+    """A rule must return one entry for each input, of that input's shape and dtype (or None)."""
+    inputs = function.inputs
+    if not isinstance(gradients, tuple) or len(gradients) != len(inputs):
         raise TypeError(
-            f"the rule of {function.name} must return a tuple with one entry for each of {len(needs)} inputs"
+            f"the rule of {function.name} must return a tuple with one entry for each of {len(inputs)} inputs"
         )
-    return gradients
+    for t, gradient in zip(inputs, gradients, strict=True):
+        if gradient is not None and (gradient.data.shape != t.data.shape or gradient.data.dtype != t.data.dtype):
+            raise ShapeError(
+                f"the rule of {function.name} returned {gradient.dtype} {gradient.shape} "
+                f"for an input that is {t.dtype} {t.shape}"
+            )
 
 
 def _leading_to(wanted: dict[Tensor, None], outputs: Sequence[Tensor]) -> set[Function]:

@@ -27,7 +27,7 @@ class Backend:
         self.generator = Generator(seed, self)
         self.observers: list[Any] = []  # see minigan.observe
         self.path: list[str] = []  # the modules being run, kept only while somebody observes
-        self.rule: Any = None  # the Function whose backward rule is running, likewise
+        self.rule: Any = None  # the Function whose backward rule is running, None in the forward pass
 
     def __repr__(self) -> str:
         return f"Backend({self.device!r}, kernels={self.kernels.name!r})"
