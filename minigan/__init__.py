@@ -1,5 +1,8 @@
 """minigan: a GAN engine from scratch on NumPy and CuPy that one person can read from end to end."""
 
+import importlib
+from typing import Any
+
 from . import nn, ops, optim
 from .autograd import Function, GraphError, ShapeError, Tensor, grad, no_grad, tensor
 from .backend import DeviceError, get_backend, seed
@@ -11,3 +14,11 @@ __all__ = [
     "seed", "tensor",
     *ops.__all__,
 ]  # fmt: skip
+
+_ON_DEMAND = ("data", "gan", "metrics", "observe", "testing")  # imported when first asked for
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'minigan' has no attribute {name!r}")
