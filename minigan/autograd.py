@@ -458,9 +458,12 @@ def _walk(
             outer, function.backend.rule = function.backend.rule, function
             try:
                 gradients = function.backward(cotangent, needs)
-                _check_rule(function, gradients)
+                if not isinstance(gradients, tuple) or len(gradients) != len(inputs):
+                    raise TypeError(f"the rule of {function.name} must return a tuple of {len(inputs)}, one an input")
                 for t, needed, gradient in zip(inputs, needs, gradients, strict=True):
                     if needed and gradient is not None:
+                        if gradient.data.shape != t.data.shape or gradient.data.dtype != t.data.dtype:
+                            raise _does_not_fit(function, gradient, t)
                         receive(t, gradient)
             finally:
                 function.backend.rule = outer
@@ -472,19 +475,10 @@ def _walk(
     return {t: cotangents[t] for t in wanted if t in cotangents}
 
 
-def _check_rule(function: Function, gradients: Any) -> None:
-    """A rule must return one entry for each input, of that input's shape and dtype (or None)."""
-    inputs = function.inputs
-    if not isinstance(gradients, tuple) or len(gradients) != len(inputs):
-        raise TypeError(
-            f"the rule of {function.name} must return a tuple with one entry for each of {len(inputs)} inputs"
-        )
-    for t, gradient in zip(inputs, gradients, strict=True):
-        if gradient is not None and (gradient.data.shape != t.data.shape or gradient.data.dtype != t.data.dtype):
-            raise ShapeError(
-                f"the rule of {function.name} returned {gradient.dtype} {gradient.shape} "
-                f"for an input that is {t.dtype} {t.shape}"
-            )
+def _does_not_fit(function: Function, gradient: Tensor, t: Tensor) -> ShapeError:
+    return ShapeError(
+        f"the rule of {function.name} returned {gradient.dtype} {gradient.shape} for an input {t.dtype} {t.shape}"
+    )
 
 
 def _leading_to(wanted: dict[Tensor, None], outputs: Sequence[Tensor]) -> set[Function]:

@@ -1,7 +1,7 @@
 """What the two players minimise, as pure functions of the discriminator's logits C(x).
 
 s is the sigmoid, sp the softplus, sp(x) = log(1 + exp(x)): log s(x) = -sp(-x), log(1 - s(x)) = -sp(x). Means are over
-the batch. Every loss is a Tensor of one element.
+the batch: binary_cross_entropy(C, t) = mean of t sp(-C) + (1 - t) sp(C). Every loss is a Tensor of one element.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..autograd import Tensor
-from ..ops import relu, softplus
+from ..ops import binary_cross_entropy, relu
 
 
 class Objective(Protocol):
@@ -36,13 +36,10 @@ class Minimax:
     name = "minimax"
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
-        real = softplus(-real_logits).mean()
-        if real_target != 1.0:
-            real = real * real_target + softplus(real_logits).mean() * (1.0 - real_target)
-        return real + softplus(fake_logits).mean()
+        return binary_cross_entropy(real_logits, real_target) + binary_cross_entropy(fake_logits, 0.0)
 
     def generator_loss(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        return -softplus(fake_logits).mean()
+        return -binary_cross_entropy(fake_logits, 0.0)
 
 
 class NonSaturating(Minimax):
@@ -55,7 +52,7 @@ class NonSaturating(Minimax):
     name = "non_saturating"
 
     def generator_loss(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        return softplus(-fake_logits).mean()
+        return binary_cross_entropy(fake_logits, 1.0)
 
 
 class LeastSquares:

@@ -227,6 +227,20 @@ class Softplus(Function):
         return (cotangent * sigmoid(x),)
 
 
+class BinaryCrossEntropy(Function):
+    """y = mean of softplus(x) - t x, for a target t, x being logits;  dy/dx = (sigmoid(x) - t) / n."""
+
+    def __init__(self, target: float):
+        self.target = target
+
+    def forward(self, x):
+        return self.kernels.binary_cross_entropy(x, self.target)
+
+    def backward(self, cotangent, needs):
+        (x,) = self.inputs
+        return (cotangent * (1.0 / x.size) * (sigmoid(x) - self.target),)
+
+
 class LeakyReLU(Function):
     """y = x where x > 0, slope x elsewhere;  dy/dx = slope at 0."""
 
@@ -449,6 +463,13 @@ def sigmoid(x: Tensor) -> Tensor:
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), finite for every finite x."""
     return Softplus()(x)
+
+
+def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
+    """mean of -t log s(x) - (1 - t) log(1 - s(x)) = mean of softplus(x) - t x, s the sigmoid, t a number."""
+    if not 0 <= target <= 1:
+        raise ValueError(f"binary_cross_entropy: the target must be from 0 to 1, got {target}")
+    return BinaryCrossEntropy(float(target))(logits)
 
 
 def relu(x: Tensor) -> Tensor:

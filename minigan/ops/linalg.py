@@ -28,17 +28,30 @@ class Linear(Function):
 
     reads = (0, 1)
 
-    def forward(self, x, weight, bias=None):
-        return self.kernels.linear(x, weight, bias)
+    def forward(self, x, w, b=None):
+        return self.kernels.linear(x, w, b)
 
     def backward(self, cotangent, needs):
-        x, weight, *_ = self.inputs
+        x, w, *bias = self.inputs
         gradients = (
-            MatMul()(cotangent, weight) if needs[0] else None,
-            MatMul()(transpose(cotangent), x) if needs[1] else None,
-            sum_to(cotangent, (weight.shape[0],)) if needs[-1] and len(needs) == 3 else None,
+            MatMul()(cotangent, w) if needs[0] else None,
+            LinearWeightGrad()(x, cotangent) if needs[1] else None,
         )
-        return gradients[: len(needs)]
+        return (*gradients, sum_to(cotangent, bias[0].shape) if needs[2] else None) if bias else gradients
+
+
+class LinearWeightGrad(Function):
+    """W = Y' X: (N, I) x (N, O) -> (O, I);  dX = Y dW, dY = X dW'. With Linear and MatMul one trilinear form."""
+
+    def forward(self, x, y):
+        return self.kernels.matmul(y.T, x)
+
+    def backward(self, cotangent, needs):
+        x, y = self.inputs
+        return (
+            MatMul()(y, cotangent) if needs[0] else None,
+            Linear()(x, cotangent) if needs[1] else None,
+        )
 
 
 def matmul(a: Tensor, b: Any) -> Tensor:

@@ -129,7 +129,9 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     if x.data.shape == shape:
         return x
     lead = x.ndim - len(shape)
-    stretched = [lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1]
+    stretched = tuple([lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1])
+    if not stretched:
+        return Sum(tuple(range(lead)))(x)
     total = Sum((*range(lead), *stretched), keepdims=True)(x)
     return reshape(total, shape) if lead else total
 
