@@ -43,12 +43,12 @@ from .reduce import broadcast_to, log_softmax, max, mean, min, softmax, sum, sum
 from .shape import concatenate, flip, get_item, pad, permute, reshape, squeeze, stack, transpose, unsqueeze
 
 __all__ = [
-    "abs", "add", "astype", "avg_pool2d", "batch_norm", "binary_cross_entropy", "broadcast_to", "clip", "concatenate",
-    "conv2d", "conv_transpose2d", "divide", "equal", "exp", "flip", "get_item", "greater", "greater_equal", "leaky_relu",
-    "less", "less_equal", "linear", "log", "log_softmax", "matmul", "max", "max_pool2d", "maximum", "mean", "min",
-    "minimum", "multiply", "negative", "not_equal", "pad", "permute", "power", "relu", "reshape", "sigmoid",
-    "softmax", "softplus", "sqrt", "squeeze", "stack", "subtract", "sum", "sum_to", "tanh", "transpose",
-    "unsqueeze", "upsample_nearest", "var", "where",
+    "abs", "add", "astype", "avg_pool2d", "batch_norm", "binary_cross_entropy", "broadcast_to", "clip",
+    "concatenate", "conv2d", "conv_transpose2d", "divide", "equal", "exp", "flip", "get_item", "greater",
+    "greater_equal", "leaky_relu", "less", "less_equal", "linear", "log", "log_softmax", "matmul", "max",
+    "max_pool2d", "maximum", "mean", "min", "minimum", "multiply", "negative", "not_equal", "pad", "permute",
+    "power", "relu", "reshape", "sigmoid", "softmax", "softplus", "sqrt", "squeeze", "stack", "subtract", "sum",
+    "sum_to", "tanh", "transpose", "unsqueeze", "upsample_nearest", "var", "where",
 ]  # fmt: skip
 
 
