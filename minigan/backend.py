@@ -65,12 +65,13 @@ def get_backend(device: str | Backend | None = None) -> Backend:
         return device
     name = "cpu" if device is None else "cuda:0" if device == "cuda" else device
     if name not in _backends:
-        _backends[name] = _create(name)
+        seed = _backends["cpu"].generator.seed if "cpu" in _backends else 0
+        _backends[name] = _create(name, seed)
     return _backends[name]
 
 
 def seed(n: int) -> None:
-    """Restart the default random stream of every device from seed n."""
+    """Restart the default random stream of every device, also of those used later, from seed n."""
     get_backend("cpu")
     for backend in _backends.values():
         backend.generator = Generator(n, backend)
@@ -131,9 +132,9 @@ def _cpu_kernels(threads: int, conv_algorithm: str) -> ReferenceKernels:
     return CpuKernels(threads, conv_algorithm)
 
 
-def _create(name: str) -> Backend:
+def _create(name: str, seed: int) -> Backend:
     if name == "cpu":
-        return Backend("cpu", np, _cpu_kernels(default_threads(), "auto"))
+        return Backend("cpu", np, _cpu_kernels(default_threads(), "auto"), seed)
     if not (name.startswith("cuda:") and name[5:].isdigit()):
         raise DeviceError(f"unknown device {name!r}; known: cpu, cuda, cuda:N")
     problem = cuda_problem()
@@ -143,4 +144,4 @@ def _create(name: str) -> Backend:
 
     from .kernels.gpu import GpuKernels
 
-    return Backend(name, cupy, GpuKernels(cupy))
+    return Backend(name, cupy, GpuKernels(cupy), seed)

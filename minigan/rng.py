@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ class Generator:
     """
 
     def __init__(self, seed: int, backend: Backend, stream: int = 0):
-        if not 0 <= seed < 2**64:
+        if not 0 <= index(seed) < 2**64:
             raise ValueError(f"a seed is an integer from 0 to 2**64 - 1, got {seed}")
-        self.seed, self.stream, self.counter = seed, stream, 0
+        self.seed, self.stream, self.counter = index(seed), stream, 0
         self.backend = backend
 
     @property
@@ -34,7 +35,7 @@ class Generator:
         return self.key, start
 
     def uniform(self, shape, low: float = 0.0, high: float = 1.0, dtype="float32") -> Any:
-        """Array of uniform numbers in [low, high), one 64-bit word a number."""
+        """Array of uniform numbers in [low, high), one 64-bit word a number (rounding may reach high itself)."""
         count = math.prod(shape)
         unit = self.backend.kernels.random_uniform(*self._take(count), count, dtype)
         return (unit * (high - low) + low).reshape(shape)
