@@ -1,0 +1,232 @@
+"""Race one training step of a GAN between minigan, PyTorch and TensorFlow on this machine.
+
+    pip install . -r benchmarks/requirements.txt
+    python benchmarks/compare_frameworks.py                     all rows, about a quarter of an hour
+    python benchmarks/compare_frameworks.py --quick             two minutes
+    python benchmarks/compare_frameworks.py --workloads mlp-16 --update alternating --json out.json
+
+What is raced stands in `contestants/workloads.py`, how each contestant does it in the files beside it.
+
+Each contestant runs in a process of its own, with the same number of threads and the same initial weights,
+images and latents. First the losses of three steps are compared, with dropout off (the masks differ); a
+contestant that computes something else ends the run. Then the contestants take turns: every round runs each
+one once, for a batch of steps from the common weights, so that a drift of the machine hits all alike.
+
+Inside the timed region: the forward passes, dropout masks, gradients and updates of both players. Outside:
+drawing images and latents and laying them out as the framework likes them, and building or compiling.
+
+A time is the median over the rounds, with quartiles. A ratio is a median divided by the first contestant's:
+with minigan first, above 1 means that minigan is faster. Memory is the peak resident set of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contestants import CONTESTANTS, Unavailable
+from contestants.process import Process
+from contestants.workloads import WORKLOADS
+
+from minigan.backend import default_threads
+from minigan.system import describe
+
+# Relative difference allowed between the losses of the first, second and third step. Adam divides a gradient
+# by its size, so what float32 rounds away in a tiny gradient returns as a step of full length.
+TOLERANCES = (1e-5, 1e-3, 1e-3)
+
+
+class Disagreement(ValueError):
+    """A contestant computes something else than the first one."""
+
+
+def work_of_others() -> float:
+    """Processor seconds, since it started, that the machine gave to anything but this program (Linux; else 0)."""
+    statistics_file = Path("/proc/stat")
+    if not statistics_file.exists():
+        return 0.0
+    user, nice, system, _idle, _wait, *others = map(int, statistics_file.read_text().split()[1:9])
+    times = os.times()
+    mine = times.user + times.system + times.children_user + times.children_system
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK") - mine
+
+
+def check_agreement(losses: dict[str, list[tuple[float, float]]]) -> None:
+    """Raise Disagreement unless all give the first one's losses, within TOLERANCES step by step."""
+    reference_name, reference = next(iter(losses.items()))
+    for name, values in losses.items():
+        for step, tolerance in enumerate(TOLERANCES):
+            if not np.allclose(values[step], reference[step], rtol=tolerance, atol=0):
+                raise Disagreement(
+                    f"losses (discriminator's, generator's) of step {step + 1}: {name} {values[step]}, "
+                    f"{reference_name} {reference[step]}; allowed relative difference {tolerance}"
+                )
+
+
+def race(
+    workload: str, update: str, names: list[str], *, threads: int, device: str, rounds: int, seconds: float
+) -> list[dict[str, Any]]:
+    """One row a contestant, in the order given: its times in milliseconds a step, or why it is unavailable."""
+    start, others_before = time.perf_counter(), work_of_others()
+    rows: dict[str, dict[str, Any]] = {}
+    processes: list[Process] = []
+    try:
+        for name in names:
+            rows[name] = {"workload": workload, "update": update, "contestant": name}
+            try:
+                process = Process(name, workload, update, threads=threads, device=device)
+            except Unavailable as reason:
+                rows[name]["unavailable"] = str(reason)
+                continue
+            processes.append(process)
+            rows[name] |= {"versions": process.details, "milliseconds": []}
+        losses = {process.name: process.first_losses(len(TOLERANCES)) for process in processes}
+        check_agreement(losses)
+
+        steps = {}
+        for process in processes:
+            process.seconds(2)  # whatever the first steps with dropout still have to build
+            steps[process.name] = max(2, round(seconds / (process.seconds(3) / 3)))
+        for turn in range(rounds):
+            first = turn % len(processes)  # nobody always follows the same one
+            for process in processes[first:] + processes[:first]:
+                time.sleep(0.05)  # let the threads of the one before go to sleep
+                elapsed = process.seconds(steps[process.name])
+                rows[process.name]["milliseconds"].append(1e3 * elapsed / steps[process.name])
+        for process in processes:
+            row = rows[process.name]
+            low, median, high = statistics.quantiles(row["milliseconds"], n=4, method="inclusive")
+            row |= {"losses": losses[process.name], "steps_a_round": steps[process.name]}
+            row |= {"median": median, "quartiles": (low, high), "peak_memory": process.peak_memory()}
+            row["ratio"] = median / rows[processes[0].name]["median"]
+    finally:
+        for process in processes:
+            process.close()
+    others = (work_of_others() - others_before) / (time.perf_counter() - start)
+    return [{**row, "cores_used_by_others": round(others, 2)} for row in rows.values()]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows of one race as text."""
+    runners = [row for row in rows if "median" in row]
+    title = f"{rows[0]['workload']}, {rows[0]['update']}"
+    if rows[0]["cores_used_by_others"] > 0.1:
+        title += f" (other programs used {rows[0]['cores_used_by_others']} cores meanwhile: times are too long)"
+    if not runners:
+        return "\n".join([title, *(f"  {row['contestant']}: {row['unavailable']}" for row in rows)])
+    ratio = f"time / {runners[0]['contestant']}'s"
+    lines = [title, f"  {'contestant':<22}{'ms a step':>10}{'quartiles':>19}{ratio:>18}{'peak MB':>9}"]
+    for row in rows:
+        if row in runners:
+            quartiles = "{:.2f} to {:.2f}".format(*row["quartiles"])
+            figures = f"{row['median']:>10.2f}{quartiles:>19}{row['ratio']:>18.2f}{row['peak_memory'] / 1e6:>9.0f}"
+        else:
+            figures = f"  unavailable: {row['unavailable']}"
+        lines.append(f"  {row['contestant']:<22}{figures}")
+    return "\n".join(lines)
+
+
+def plot(races: list[list[dict[str, Any]]], facts: dict[str, Any], path: Path) -> None:
+    """One panel of bars for each race: median time a step, whiskers from quartile to quartile."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    races = [[row for row in rows if "median" in row] for rows in races]
+    columns = min(4, len(races))
+    lines = -(-len(races) // columns)
+    figure, axes = pyplot.subplots(lines, columns, figsize=(4 * columns, 2.6 * lines), squeeze=False)
+    for axis in axes.flat[len(races) :]:
+        axis.remove()
+    for axis, rows in zip(axes.flat, races, strict=False):
+        names = [row["contestant"] for row in rows]
+        medians = [row["median"] for row in rows]
+        whiskers = np.abs(np.array([row["quartiles"] for row in rows]).T - medians)
+        colors = [f"C{list(CONTESTANTS).index(name)}" for name in names]
+        bars = axis.barh(names, medians, xerr=whiskers, color=colors, ecolor="0.3")
+        axis.bar_label(bars, [f" {row['median']:.3g} ms, {row['ratio']:.2f}x" for row in rows], fontsize=7)
+        axis.set_xlim(0, 1.45 * max(medians))
+        axis.invert_yaxis()
+        axis.tick_params(labelsize=7)
+        axis.set_title(f"{rows[0]['workload']}, {rows[0]['update']}", fontsize=9)
+    figure.suptitle(f"One training step, {facts['threads']} threads, {facts['processor']}", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    choice = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--workloads", choices=WORKLOADS, default=list(WORKLOADS), help=", ".join(WORKLOADS), **choice)
+    parser.add_argument(
+        "--contestants",
+        choices=CONTESTANTS,
+        default=list(CONTESTANTS),
+        help=f"{', '.join(CONTESTANTS)}; ratios are to the first",
+        **choice,
+    )
+    parser.add_argument(
+        "--update", choices=["alternating", "simultaneous", "both"], help="default: both; quick: alternating"
+    )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--threads", type=positive, default=default_threads(), help="of each (default: the cores, here %(default)s)"
+    )
+    parser.add_argument("--rounds", type=positive, help="turns of each contestant (default: 15; quick: 5)")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture (needs matplotlib)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # read by the contestants' processes as they start
+    facts = describe() | {"threads": str(options.threads), "device": options.device}
+    for key, value in facts.items():
+        print(f"{key + ':':<11}{value}")
+
+    update = options.update or ("alternating" if options.quick else "both")
+    updates = ["alternating", "simultaneous"] if update == "both" else [update]
+    races = []
+    for workload in options.workloads:
+        for update in updates:
+            rows = race(
+                workload,
+                update,
+                options.contestants,
+                threads=options.threads,
+                device=options.device,
+                rounds=options.rounds or (5 if options.quick else 15),
+                seconds=0.3 if options.quick else 0.6,
+            )
+            races.append(rows)
+            print("\n" + table(rows), flush=True)
+    if options.json:
+        rows = [row for race_rows in races for row in race_rows]
+        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=1) + "\n")
+    if options.plot:
+        plot(races, facts, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Disagreement as error:
+        sys.exit(f"error: {error}")
