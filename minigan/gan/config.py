@@ -65,8 +65,8 @@ class Config:
     steps: int = learning(1000, "training steps in all", least=0, resumable=True)
     batch_size: int = learning(64, "real samples for one update", least=1)
     optimizer: str = learning("adam", "of both players: adam, rmsprop, sgd", choices=("adam", "rmsprop", "sgd"))
-    lr_generator: float = learning(2e-4, "learning rate of the generator")
-    lr_discriminator: float = learning(2e-4, "learning rate of the discriminator")
+    lr_generator: float = learning(2e-4, "learning rate of the generator", least=0)
+    lr_discriminator: float = learning(2e-4, "learning rate of the discriminator", least=0)
     lr_schedule: str = learning(
         "constant",
         "of both learning rates: constant, linear or cosine (to 0 at the last step), step (times lr_decay every "
@@ -75,10 +75,10 @@ class Config:
     )
     lr_decay: float = learning(0.1, "factor of the schedule `step`", least=0)
     lr_decay_every: int = learning(1000, "steps between decays of the schedule `step`", least=1)
-    beta1: float = learning(0.5, "Adam's beta1")
-    beta2: float = learning(0.999, "Adam's beta2")
-    adam_eps: float = learning(1e-8, "Adam's eps")
-    momentum: float = learning(0.0, "momentum of sgd")
+    beta1: float = learning(0.5, "Adam's beta1", least=0, below=1)
+    beta2: float = learning(0.999, "Adam's beta2", least=0, below=1)
+    adam_eps: float = learning(1e-8, "Adam's eps", least=0)
+    momentum: float = learning(0.0, "momentum of sgd", least=0, below=1)
 
     update: str = players(
         "alternating",
@@ -124,6 +124,9 @@ class Config:
     log_every: int = run(25, "steps between rows of metrics.csv", least=1, resumable=True)
     sample_every: int = run(250, "steps between pictures of the fixed latents", least=1, resumable=True)
     checkpoint_every: int = run(500, "steps between checkpoints", least=1, resumable=True)
+    evaluate_every: int = run(
+        0, "steps between scores in metrics.csv, as `minigan evaluate` gives them (0: none)", least=0
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -191,6 +194,8 @@ class Config:
 
 
 def _range(least: float, below: float) -> str:
+    if (least, below) == (-math.inf, math.inf):
+        return "a finite number"
     if below == math.inf:
         return f"{least} or more"
     return f"at least {least} and less than {below}"
