@@ -260,6 +260,20 @@ class LeakyReLU(Module):
         return f"{self.negative_slope}"
 
 
+class Softmax(Module):
+    """exp(x) / sum exp(x) over axis `dim`."""
+
+    def __init__(self, dim: int = -1):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
 def _activation(name: str, function: Any) -> type[Module]:
     def forward(self, x: Tensor) -> Tensor:
         return function(x)
@@ -271,4 +285,3 @@ ReLU = _activation("ReLU", functional.relu)
 Tanh = _activation("Tanh", functional.tanh)
 Sigmoid = _activation("Sigmoid", functional.sigmoid)
 Softplus = _activation("Softplus", functional.softplus)
-Softmax = _activation("Softmax", functional.softmax)

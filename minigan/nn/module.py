@@ -95,35 +95,39 @@ class Module:
 
     # ------------------------------------------------------------------- state
 
+    def _named_state(self) -> Iterator[tuple[str, Module, str]]:
+        """Every name of the state_dict, with the Module and the attribute it stands for."""
+        for path, module in self.named_modules():
+            parameters = [name for name, value in module.__dict__.items() if isinstance(value, Parameter)]
+            for name in (*parameters, *module._buffer_names):
+                yield f"{path}.{name}" if path else name, module, name
+
     def state_dict(self) -> dict[str, Any]:
         """Copies of all parameters and buffers as NumPy arrays, under PyTorch's names and in PyTorch's order."""
         state = {}
-        for path, module in self.named_modules():
-            names = [name for name, value in module.__dict__.items() if isinstance(value, Parameter)]
-            for name in (*names, *module._buffer_names):
-                value = getattr(module, name)
-                host = value.numpy() if isinstance(value, Tensor) else get_backend("cpu").xp.asarray(value)
-                state[f"{path}.{name}" if path else name] = host
+        for key, module, name in self._named_state():
+            value = getattr(module, name)
+            state[key] = value.numpy() if isinstance(value, Tensor) else get_backend("cpu").xp.asarray(value)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Write parameters and buffers in place. All names and shapes are checked before anything is written."""
-        own = {name for name, _ in self.named_parameters()} | {name for name, _ in self.named_buffers()}
+        """Write parameters and buffers in place. Names, shapes and dtypes are checked before anything is written."""
+        places = [(key, module, name, getattr(module, name)) for key, module, name in self._named_state()]
+        own = {key for key, *_ in places}
         missing, unexpected = sorted(own - state.keys()), sorted(state.keys() - own)
         if missing or unexpected:
             raise ValueError(f"state_dict does not fit: missing names {missing}, unexpected names {unexpected}")
-        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        for name, own_value in tensors.items():
-            shape = own_value.shape if isinstance(own_value, Tensor) else ()
-            if tuple(state[name].shape) != shape:
-                raise ShapeError(f"state_dict does not fit: {name} has shape {shape}, got {tuple(state[name].shape)}")
-        for path, module in self.named_modules():
-            for name, value in list(module.__dict__.items()):
-                key = f"{path}.{name}" if path else name
-                if isinstance(value, Tensor) and key in state:
-                    value.assign(state[key], writer="load_state_dict")
-                elif name in module._buffer_names:
-                    setattr(module, name, int(state[key]))
+        for key, _, _, value in places:
+            shape, kinds = (value.shape, "fiu") if isinstance(value, Tensor) else ((), "iu")
+            if tuple(state[key].shape) != shape:
+                raise ShapeError(f"state_dict does not fit: {key} has shape {shape}, got {tuple(state[key].shape)}")
+            if state[key].dtype.kind not in kinds:
+                raise TypeError(f"state_dict does not fit: {key} cannot hold values of dtype {state[key].dtype}")
+        for key, module, name, value in places:
+            if isinstance(value, Tensor):
+                value.assign(state[key], writer="load_state_dict")
+            else:
+                setattr(module, name, int(state[key]))
 
     # -------------------------------------------------------------------- mode
 

@@ -176,6 +176,8 @@ def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = N
 
 def upsample_nearest(x: Tensor, scale_factor: int | Pair) -> Tensor:
     """Every pixel of x (N, C, H, W) repeated scale_factor times along rows and columns."""
+    if x.ndim != 4:
+        raise ShapeError(f"upsampling takes (N, C, H, W), got a Tensor of shape {x.shape}")
     rows, columns = _pair(scale_factor)
     n, c, h, w = x.shape
     repeated = broadcast_to(reshape(x, (n, c, h, 1, w, 1)), (n, c, h, rows, w, columns))
