@@ -1,0 +1,130 @@
+"""minigan train."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+from typing import Any
+
+from .. import data
+from ..backend import choose_device, configure_cpu
+from ..gan import GAN, Config, Run, Trainer, presets, reporters
+from ..gan.config import field_types
+
+METAVARS = {int: "N", float: "X", str: "NAME"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", help="directory of the run (default: the next number under runs/)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    parser.add_argument("--epochs", type=int, metavar="N", help="training steps, as passes over the data")
+    parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
+    parser.add_argument("--conv-algorithm", metavar="NAME", default="auto", help="force a convolution algorithm")
+    settings = parser.add_argument_group("settings (defaults are the preset's)")
+    types = field_types()
+    for field in dataclasses.fields(Config):
+        kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if types[field.name] is not bool:
+            kind = {"type": types[field.name], "metavar": METAVARS[types[field.name]]}
+        option = "--" + field.name.replace("_", "-")
+        settings.add_argument(option, help=field.metadata["help"], default=None, **kind)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when all steps are done, 130 when Ctrl-C stopped the run (it is saved)."""
+    configure_cpu(threads=args.threads, conv_algorithm=args.conv_algorithm)
+    trainer, directory = _resumed(args) if args.resume else _new(args)
+    with _stop_on_interrupt(trainer):
+        trainer.run()
+    if trainer.step < trainer.config.steps:
+        print(f"stopped after step {trainer.step}; continue with: minigan train --out {directory} --resume")
+        return 130
+    print(f"done: see {directory}/progress.gif, samples/ and metrics.csv beside it")
+    print(f"more images: minigan sample {directory} -o more.png")
+    return 0
+
+
+def _new(args: argparse.Namespace) -> tuple[Trainer, Any]:
+    config = presets.configure(**_given(args))
+    dataset = _dataset(config)
+    config = _with_epochs(args, config, dataset)
+    device = _device(config)
+    algorithm = GAN(config, device)
+    Trainer(config, algorithm, dataset)  # what cannot be fails here, before a directory is made
+    run = Run.create(args.out, config)
+    return _trainer(config, algorithm, dataset, run, 0), run.directory
+
+
+def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
+    if args.out is None:
+        raise ValueError("--resume needs --out DIR: the run to continue")
+    run = Run.open(args.out)
+    before = run.config()
+    config = before.replace(**_given(args))
+    changed = "; ".join(before.differences(config, resuming=True))
+    if changed:
+        raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave these options out")
+    dataset = _dataset(config)
+    config = _with_epochs(args, config, dataset)
+    algorithm, state = run.load(_device(config))
+    run.save_config(config)
+    return _trainer(config, algorithm, dataset, run, state["step"]), run.directory
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings named on the command line."""
+    names = [field.name for field in dataclasses.fields(Config)]
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.lr is not None:
+        given = {"lr_generator": args.lr, "lr_discriminator": args.lr, **given}
+    return given
+
+
+def _dataset(config: Config) -> data.Dataset:
+    channels, size, _ = presets.get(config.preset).shape
+    return data.load_dataset(config.data, size=size, channels=channels)
+
+
+def _with_epochs(args: argparse.Namespace, config: Config, dataset: data.Dataset) -> Config:
+    if args.epochs is None:
+        return config
+    if args.steps is not None:
+        raise ValueError("give --steps or --epochs, not both")
+    return config.replace(steps=args.epochs * data.Batches(len(dataset), config.batch_size, 0).per_epoch)
+
+
+def _device(config: Config) -> str:
+    device, reason = choose_device(config.device)
+    print(f"device {device}: {reason}")
+    return device
+
+
+def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset, run: Run, step: int) -> Trainer:
+    print(f"{config.preset} on {len(dataset):,} images of {config.data}, {config.objective}, into {run.directory}")
+    listeners = [
+        reporters.Progress(),
+        reporters.Metrics(run.metrics_path),
+        reporters.Pictures(run),
+        reporters.Checkpoints(run),
+        reporters.LossPlot(run),
+    ]
+    return Trainer(config, algorithm, dataset, listeners, step)
+
+
+class _stop_on_interrupt:
+    """The first Ctrl-C lets the current step finish and the trainer save; a second one interrupts at once."""
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+
+    def __enter__(self) -> None:
+        self.previous = signal.signal(signal.SIGINT, self.handle)
+
+    def handle(self, *_: Any) -> None:
+        self.trainer.stopping = True
+        signal.signal(signal.SIGINT, self.previous)
+
+    def __exit__(self, *_: Any) -> None:
+        signal.signal(signal.SIGINT, self.previous)
