@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--number", type=int, default=64, metavar="N", help="number of images (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default 0)")
     parser.add_argument(
-        "--interpolate", action="store_true", help=f"rows of {ROW} that lead from one latent to another"
+        "--interpolate", action="store_true", help=f"rows of {ROW} from one latent to another"
     )
 
 
