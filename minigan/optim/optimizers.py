@@ -44,7 +44,7 @@ class RMSprop(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
-        self.alpha, self.eps = _fraction("alpha", alpha), eps
+        self.alpha, self.eps = _fraction("alpha", alpha), _not_negative("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
     def _update(self, kernels, p, g, *state):
@@ -71,7 +71,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         self.beta1, self.beta2 = _fraction("beta1", betas[0]), _fraction("beta2", betas[1])
-        self.eps = eps
+        self.eps = _not_negative("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
     def _update(self, kernels, p, g, *state):
@@ -110,4 +110,10 @@ class AdamW(Adam):
 def _fraction(name: str, value: float) -> float:
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {value}")
+    return value
+
+
+def _not_negative(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must be 0 or more, got {value}")
     return value
