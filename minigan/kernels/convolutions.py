@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
+from . import plans
+from .bilinear import Bilinear
 from .buffers import BufferPool
 from .geometry import Geometry
 from .im2col import Im2col
@@ -22,12 +26,14 @@ class Algorithm(Protocol):
 
 
 class Convolutions:
-    """The convolution kernels; `algorithm` is "auto" or the name of one."""
+    """The convolution kernels; `algorithm` is "auto" or the name of the one that every shape gets."""
 
     def __init__(self, team: ThreadTeam, pool: BufferPool, algorithm: str = "auto"):
         self.algorithms: dict[str, Algorithm] = {
             "reference": ReferenceKernels(np),
             "im2col": Im2col(team, pool),
+            "frequency": Bilinear(team, pool, plans.frequency),
+            "winograd": Bilinear(team, pool, plans.winograd),
         }
         if algorithm != "auto" and algorithm not in self.algorithms:
             names = ", ".join(["auto", *self.algorithms])
@@ -35,15 +41,27 @@ class Convolutions:
         self.forced = algorithm
 
     def conv2d(self, x, weight, bias, geometry: Geometry):
-        return self.choose(geometry, weight.shape).conv2d(x, weight, bias, geometry)
+        return self.choose(geometry, *weight.shape[:2]).conv2d(x, weight, bias, geometry)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
-        return self.choose(geometry, weight.shape).conv_transpose2d(y, weight, bias, geometry)
+        return self.choose(geometry, *weight.shape[:2]).conv_transpose2d(y, weight, bias, geometry)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
-        shape = (y.shape[1], x.shape[1], *geometry.kernel_size)
-        return self.choose(geometry, shape).conv2d_weight_grad(x, y, geometry)
+        return self.choose(geometry, y.shape[1], x.shape[1]).conv2d_weight_grad(x, y, geometry)
 
-    def choose(self, geometry: Geometry, weight_shape: tuple[int, ...]) -> Algorithm:
-        """The algorithm for a geometry and the weight's (O, C, KH, KW)."""
-        return self.algorithms["im2col" if self.forced == "auto" else self.forced]
+    def choose(self, geometry: Geometry, outputs: int, channels: int) -> Algorithm:
+        """The algorithm for a geometry and a weight (O, C, KH, KW)."""
+        name = cheapest(geometry, outputs, channels) if self.forced == "auto" else self.forced
+        return self.algorithms[name]
+
+
+@lru_cache(maxsize=256)
+def cheapest(geometry: Geometry, outputs: int, channels: int) -> str:
+    """The name of the algorithm with the smallest cost: a function of the shape alone."""
+    costs = {"im2col": plans.direct_cost(geometry, channels, outputs)}
+    for name, plan in (("frequency", plans.frequency), ("winograd", plans.winograd)):
+        try:
+            costs[name] = plans.cost(plan(geometry), channels, outputs)
+        except plans.UnsuitableShape:
+            costs[name] = math.inf
+    return min(costs, key=costs.__getitem__)

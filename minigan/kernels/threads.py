@@ -61,8 +61,7 @@ class _Job:
         self.items = deque(enumerate(items))
         self.results: list[Any] = [None] * len(items)
         self.errors: list[BaseException] = []
-        self.joined: list[bool] = []
-        self.left: SimpleQueue[bool] = SimpleQueue()
+        self.working: list[threading.Lock] = []  # one lock for every worker that came, held while it works
 
     def lead(self) -> list:
         """What the calling thread does: its share, then wait for the workers that joined."""
@@ -70,20 +69,19 @@ class _Job:
             self.take_items()
         finally:
             self.items.clear()
-            for _ in range(len(self.joined)):
-                self.left.get()
+            for worker in list(self.working):
+                worker.acquire()
         results, self.results, self.function = self.results, [], None  # a worker still to come must not hold arrays
         if self.errors:
             raise self.errors[0]
         return results
 
     def help(self) -> None:
-        """What a worker does. It joins before it takes an item, so no item is under way that `lead` does not await."""
-        self.joined.append(True)
-        try:
+        """What a worker does. It says so before it takes an item: no item is under way that `lead` does not await."""
+        working = threading.Lock()
+        with working:
+            self.working.append(working)
             self.take_items()
-        finally:
-            self.left.put(True)
 
     def take_items(self) -> None:
         try:

@@ -6,7 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from minigan.kernels import im2col
+from minigan.kernels import bilinear, im2col
+from minigan.kernels.convolutions import cheapest
 from minigan.kernels.cpu import CpuKernels
 from minigan.kernels.geometry import Geometry
 from minigan.kernels.reference import ReferenceKernels
@@ -23,6 +24,9 @@ seeds = st.integers(0, 2**32 - 1)
 def chunks(request, monkeypatch):
     if request.param == "many chunks":
         monkeypatch.setattr(im2col, "PATCHES", 1)
+        monkeypatch.setattr(bilinear, "TILES", 1)
+        monkeypatch.setattr(bilinear, "DEPTH", 2)
+        monkeypatch.setattr(bilinear, "SMALL_PRODUCT", 100)
 
 
 def kernels(algorithm, threads):
@@ -60,12 +64,18 @@ def check_all_partials(tuned, geometry, n, c, o, dtype, order, seed):
 
 
 @st.composite
-def geometries(draw):
-    """Any geometry that touches its input: rows and columns are drawn apart."""
+def geometries(draw, algorithm):
+    """Any geometry of the algorithm that touches its input: rows and columns are drawn apart."""
 
     def axis():
-        kernel, stride, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
-        output, before, spare = draw(st.integers(1, 5)), draw(st.integers(0, 3)), draw(st.integers(-3, 2))
+        stride = draw(st.integers(1, 3))
+        output, before, spare = draw(st.integers(1, 12)), draw(st.integers(0, 3)), draw(st.integers(-3, 2))
+        if algorithm == "frequency":
+            kernel, dilation = draw(st.integers(stride, 5)), 1
+        elif algorithm == "winograd":
+            kernel, dilation = draw(st.integers(stride + 1, 4 * stride)), 1
+        else:
+            kernel, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 2))
         size = (output - 1) * stride + dilation * (kernel - 1) + 1 - before + spare
         assume(size >= 1)
         return size, kernel, output, stride, before, dilation
@@ -73,18 +83,19 @@ def geometries(draw):
     return Geometry(*zip(axis(), axis(), strict=True))
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "im2col"])
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "frequency", "winograd"])
 @given(
-    geometry=geometries(),
+    data=st.data(),
     n=st.integers(1, 4),
-    c=st.integers(1, 3),
-    o=st.integers(1, 3),
+    c=st.integers(1, 5),
+    o=st.integers(1, 5),
     dtype=dtypes,
     order=orders,
     seed=seeds,
 )
 @settings(max_examples=60)
-def test_any_geometry(algorithm, geometry, n, c, o, dtype, order, seed):
+def test_any_geometry(algorithm, data, n, c, o, dtype, order, seed):
+    geometry = data.draw(geometries(algorithm))
     check_all_partials(kernels(algorithm, 2), geometry, n, c, o, dtype, order, seed)
 
 
@@ -99,12 +110,41 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_the_layers_of_gans_with_any_number_of_threads(name):
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "frequency", "winograd"])
+def test_the_layers_of_gans_with_any_number_of_threads(name, algorithm):
     geometry, c, o = LAYERS[name]
-    one = check_all_partials(kernels("auto", 1), geometry, 9, c, o, np.float32, "last", 0)
-    three = check_all_partials(kernels("auto", 3), geometry, 9, c, o, np.float32, "last", 0)
+    if algorithm == "winograd" and geometry.stride == (1, 1):
+        pytest.skip("too many taps")
+    one = check_all_partials(kernels(algorithm, 1), geometry, 9, c, o, np.float32, "last", 0)
+    three = check_all_partials(kernels(algorithm, 3), geometry, 9, c, o, np.float32, "last", 0)
     for a, b in zip(one, three, strict=True):
         assert_array_equal(a, b)
+
+
+CHOICES = {
+    "frequency": (LAYERS["5x5, stride 1, 7x7"][0], 128, 256),
+    "winograd": (LAYERS["4x4, stride 2, 16x16"][0], 128, 256),
+    "im2col": (LAYERS["5x5, stride 2, 28x28, one channel"][0], 1, 64),
+}
+
+
+@pytest.mark.parametrize("algorithm", CHOICES)
+def test_every_algorithm_is_chosen_where_it_needs_least(algorithm):
+    geometry, channels, outputs = CHOICES[algorithm]
+    assert cheapest(geometry, outputs, channels) == algorithm
+
+
+def test_every_algorithm_keeps_single_precision():
+    """The largest error against float64 stays near that of the plain sums, with channels as deep as in a GAN."""
+    geometry, rng = LAYERS["4x4, stride 2, 16x16"][0], np.random.default_rng(3)
+    x, y = array(rng, (8, 64, 16, 16), np.float32), array(rng, (8, 96, 8, 8), np.float32)
+    w = array(rng, (96, 64, 4, 4), np.float32)
+    for name, *args in [("conv2d", x, w, None), ("conv_transpose2d", y, w, None), ("conv2d_weight_grad", x, y)]:
+        wide = [None if a is None else a.astype(np.float64) for a in args]
+        exact = getattr(REFERENCE, name)(*wide, geometry)
+        for algorithm in ("im2col", "frequency", "winograd"):
+            result = getattr(kernels(algorithm, 2), name)(*args, geometry)
+            assert np.abs(result - exact).max() <= 2e-6 * np.abs(exact).max()
 
 
 def test_results_are_channels_last_in_memory():
@@ -117,5 +157,26 @@ def test_results_are_channels_last_in_memory():
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ValueError, match="unknown convolution algorithm 'fft'; known: auto, reference, im2col"):
+    with pytest.raises(ValueError, match="unknown convolution algorithm 'fft'; known: auto, reference, im2col, "):
         CpuKernels(1, "fft")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kernel", "stride", "dilation", "takes"),
+    [
+        ("winograd", 5, 1, 1, "stride \\+ 1 to 4 \\* stride"),
+        ("winograd", 1, 1, 1, "stride \\+ 1 to 4 \\* stride"),
+        ("winograd", 3, 1, 2, "dilation 1"),
+        ("frequency", 10, 1, 1, "stride to 9 \\* stride"),
+        ("frequency", 1, 2, 1, "stride to 9 \\* stride"),
+        ("frequency", 3, 1, 2, "dilation 1"),
+    ],
+)
+def test_a_forced_algorithm_names_the_shapes_it_takes(algorithm, kernel, stride, dilation, takes):
+    reach = 3 * stride + dilation * (kernel - 1) + 1
+    geometry = Geometry((reach, reach), (kernel,) * 2, (4, 4), (stride,) * 2, (0, 0), (dilation,) * 2)
+    rng = np.random.default_rng(0)
+    x, w = array(rng, (1, 2, reach, reach), np.float32), array(rng, (3, 2, kernel, kernel), np.float32)
+    with pytest.raises(ValueError, match=f"'{algorithm}' takes .*{takes}.*got kernel"):
+        kernels(algorithm, 1).conv2d(x, w, None, geometry)
+    close(kernels("auto", 1).conv2d(x, w, None, geometry), REFERENCE.conv2d(x, w, None, geometry))

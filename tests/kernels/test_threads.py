@@ -70,6 +70,19 @@ def test_no_item_is_under_way_after_an_exception():
         assert running == []
 
 
+def test_a_run_ends_with_its_last_item_whoever_else_finds_nothing_to_do():
+    team = ThreadTeam(8)
+    for attempt in range(300):
+        finished = []
+
+        def work(i, finished=finished, attempt=attempt):
+            time.sleep(1e-5 * (attempt % 20) * (i == 2))
+            finished.append(i)
+
+        team.run(work, range(8))
+        assert sorted(finished) == list(range(8))
+
+
 def test_a_run_inside_a_run_is_serial(team):
     def inner(i):
         return i, threading.current_thread().ident

@@ -1,0 +1,136 @@
+"""Convolution by a bilinear algorithm: transform tiles of both operands, multiply point by point, transform back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .buffers import BufferPool
+from .geometry import Geometry
+from .layout import channels_first, channels_last, slices
+from .schemes import Scheme
+from .threads import ThreadTeam
+from .tiles import Tiles
+
+TILES = 512  # tiles that are transformed and multiplied at a time: their matrices should stay in the cache
+SMALL_PRODUCT = 10**6  # multiplications: up to here BLAS multiplies without copying the operands first
+DEPTH = 64  # terms of a product that are added up in one go: long sums in single precision lose digits
+
+
+class Plan(NamedTuple):
+    """How a geometry is cut into tiles, and the scheme for one tile. Strides become phases, which stand as channels."""
+
+    x: Tiles
+    w: Tiles
+    y: Tiles
+    scheme: Scheme
+
+
+class Bilinear:
+    """The three partial derivatives of  sum_p <U_p, V_p W_p>:  U = X x, W = W w, V = Y y, a matrix for every point p.
+
+    U_p (T, K), W_p (O, K), V_p (T, O), with T tiles, O output channels and K input channels times phases.
+    """
+
+    def __init__(self, team: ThreadTeam, pool: BufferPool, plan: Callable[[Geometry], Plan]):
+        self.team = team
+        self.pool = pool
+        self.plan = plan
+
+    def conv2d(self, x, weight, bias, geometry: Geometry):
+        plan = self.plan(geometry)
+        x = channels_last(x)
+        y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
+        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight)).transpose(0, 2, 1)
+        for images in self.chunks(plan, len(x)):
+            u = self.analyze(plan.scheme.x, plan.x, x[images])
+            self.synthesize(plan.scheme.y, plan.y, self.products(u, w), y[images], bias)
+        return channels_first(y)
+
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
+        plan = self.plan(geometry)
+        y = channels_last(y)
+        x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
+        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight))
+        for images in self.chunks(plan, len(y)):
+            v = self.analyze(plan.scheme.y, plan.y, y[images])
+            self.synthesize(plan.scheme.x, plan.x, self.products(v, w), x[images], bias)
+        return channels_first(x)
+
+    def conv2d_weight_grad(self, x, y, geometry: Geometry):
+        plan = self.plan(geometry)
+        x, y = channels_last(x), channels_last(y)
+        products = []
+        for images in self.chunks(plan, len(x)):
+            u = self.analyze(plan.scheme.x, plan.x, x[images])
+            v = self.analyze(plan.scheme.y, plan.y, y[images])
+            products.append(self.products(v.transpose(0, 2, 1), u))
+            if len(products) == 2:
+                np.add(products[0], products.pop(), out=products[0])
+        w = self.pool.empty((y.shape[3], *geometry.kernel_size, x.shape[3]), x.dtype)
+        self.synthesize(plan.scheme.w, plan.w, products[0], w, None)
+        return channels_first(w)
+
+    def chunks(self, plan: Plan, images: int) -> list[slice]:
+        return slices(images, max(1, TILES // math.prod(plan.x.count)))
+
+    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray) -> np.ndarray:
+        """(n, H, W, C) -> (P, T, K): every tile times the matrix."""
+        matrix = matrix.astype(array.dtype)
+        count, depth = math.prod(tiles.count), math.prod(tiles.phases) * array.shape[3]
+        out = self.pool.empty((len(matrix), len(array) * count, depth), array.dtype)
+        width = columns(matrix, depth)
+
+        def run(images: slice) -> None:
+            read = tiles.read(array[images], self.pool)
+            part = out[:, images.start * count : images.stop * count]
+            operand = read.reshape(*read.shape[:2], -1, width).transpose(0, 2, 1, 3)
+            np.matmul(matrix, operand, out=part.reshape(*part.shape[:2], -1, width).transpose(1, 2, 0, 3))
+
+        self.team.run(run, slices(len(array), self.share(len(array))))
+        return out
+
+    def synthesize(self, matrix: np.ndarray, tiles: Tiles, points: np.ndarray, array: np.ndarray, bias) -> None:
+        """The adjoint: (P, T, K) -> (n, H, W, C), plus a bias (C,) or None."""
+        matrix = np.ascontiguousarray(matrix.T, array.dtype)
+        count = math.prod(tiles.count)
+        width = columns(matrix, points.shape[2])
+
+        def run(images: slice) -> None:
+            part = points[:, images.start * count : images.stop * count]
+            written = self.pool.empty((part.shape[1], len(matrix), part.shape[2]), array.dtype)
+            operand = part.reshape(*part.shape[:2], -1, width).transpose(1, 2, 0, 3)
+            np.matmul(matrix, operand, out=written.reshape(*written.shape[:2], -1, width).transpose(0, 2, 1, 3))
+            tiles.add_back(written, array[images], self.pool)
+            if bias is not None:
+                np.add(array[images], bias, out=array[images])
+
+        self.team.run(run, slices(len(array), self.share(len(array))))
+
+    def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(P, M, K) x (P, K, N) -> (P, M, N)."""
+        out = self.pool.empty((len(a), a.shape[1], b.shape[2]), a.dtype)
+        depths = slices(a.shape[2], DEPTH)
+
+        def run(p: int) -> None:
+            np.matmul(a[p, :, depths[0]], b[p, depths[0]], out=out[p])
+            if len(depths) > 1:
+                more = self.pool.empty(out.shape[1:], out.dtype)
+                for depth in depths[1:]:
+                    np.matmul(a[p, :, depth], b[p, depth], out=more)
+                    np.add(out[p], more, out=out[p])
+
+        self.team.run(run, range(len(a)))
+        return out
+
+    def share(self, images: int) -> int:
+        return max(1, images // 16)
+
+
+def columns(matrix: np.ndarray, depth: int) -> int:
+    """The largest divisor of `depth` for which a product with this many columns is a small one."""
+    limit = max(1, SMALL_PRODUCT // matrix.size)
+    return next(d for d in range(min(depth, limit), 0, -1) if depth % d == 0)

@@ -1,0 +1,104 @@
+"""Which tiles and which scheme a geometry gets: the frequency domain, or evaluation at points (Winograd)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from .bilinear import Plan
+from .geometry import Geometry, Pair
+from .schemes import POINTS, both_axes, fourier, toom_cook
+from .tiles import Tiles
+
+LONGEST = 9  # circular length of a tile in the frequency domain, at most: its matrices are dense
+PASS = 15  # a pass over an element in memory costs about as much as so many multiplications in a product
+BATCH = 32  # images over which the transform of the weight is shared, for the comparison of costs
+
+
+class UnsuitableShape(ValueError):
+    """A convolution algorithm was forced on a shape that it does not take."""
+
+
+@lru_cache(maxsize=256)
+def frequency(geometry: Geometry) -> Plan:
+    """Tiles of one circular convolution each; the whole image is one tile where that is not too large."""
+    taps = _taps(geometry)
+    if max(geometry.dilation) > 1 or max(taps) > LONGEST or min(_unused(geometry)) < 0:
+        raise _unsuitable("frequency", f"kernels of size stride to {LONGEST} * stride", geometry)
+    axes = [_circular(geometry, axis, taps[axis]) for axis in (0, 1)]
+    lengths, counts, outputs, positions = zip(*axes, strict=True)
+    return _plan(geometry, taps, counts, outputs, positions, fourier(lengths, positions, taps, outputs))
+
+
+@lru_cache(maxsize=256)
+def winograd(geometry: Geometry) -> Plan:
+    """Tiles of one multiplication for every pair of points, over rows and over columns."""
+    taps = _taps(geometry)
+    points = len(POINTS) + 1
+    if max(geometry.dilation) > 1 or not 2 <= min(taps) <= max(taps) < points or min(_unused(geometry)) < 0:
+        raise _unsuitable("winograd", f"kernels of size stride + 1 to {points - 1} * stride", geometry)
+    outputs = tuple(points + 1 - r for r in taps)
+    counts = tuple(-(-n // m) for n, m in zip(geometry.output_size, outputs, strict=True))
+    scheme = both_axes(*[toom_cook(m, r) for m, r in zip(outputs, taps, strict=True)])
+    return _plan(geometry, taps, counts, outputs, (range(points), range(points)), scheme)
+
+
+def cost(plan: Plan, channels: int, outputs: int) -> float:
+    """What an image costs, in multiplications of a matrix product."""
+    points, positions = plan.scheme.x.shape
+    tiles, depth = math.prod(plan.x.count), channels * math.prod(plan.x.phases)
+    u = tiles * points * depth * (positions + PASS)
+    v = tiles * points * outputs * (plan.scheme.y.shape[1] + PASS)
+    w = points * depth * outputs * (plan.scheme.w.shape[1] + PASS) / BATCH
+    return u + v + w + tiles * points * depth * outputs
+
+
+def direct_cost(geometry: Geometry, channels: int, outputs: int) -> float:
+    """The same for a product of patches."""
+    patches = math.prod(geometry.output_size) * math.prod(geometry.kernel_size) * channels
+    return patches * (outputs + PASS)
+
+
+def _taps(geometry: Geometry) -> Pair:
+    """Kernel taps of one phase, along each axis."""
+    rows, columns = (-(-k // s) for k, s in zip(geometry.kernel_size, geometry.stride, strict=True))
+    return rows, columns
+
+
+def _unused(geometry: Geometry) -> Pair:
+    """Kernel size less stride: negative where phases of the input meet no tap at all."""
+    rows, columns = (k - s for k, s in zip(geometry.kernel_size, geometry.stride, strict=True))
+    return rows, columns
+
+
+def _circular(geometry: Geometry, axis: int, taps: int) -> tuple[int, int, int, range]:
+    """Circular length, number of tiles, outputs of a tile, and the positions of its input that can differ from zero."""
+    size, stride, corner = geometry.input_size[axis], geometry.stride[axis], geometry.corner[axis]
+    outputs = geometry.output_size[axis]
+    first = corner // stride
+    stop = min((size - 1 + corner) // stride + 1, outputs + taps - 1)
+    length = max(stop, outputs + taps - 1 - first)  # what is wrapped around meets nothing but padding
+    if length <= LONGEST and first < stop:
+        return length, 1, outputs, range(first, stop)
+    count = -(-outputs // (LONGEST + 1 - taps))
+    outputs = -(-outputs // count)
+    return outputs + taps - 1, count, outputs, range(outputs + taps - 1)
+
+
+def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme) -> Plan:
+    stride = geometry.stride
+    rows, columns = (p.start * s - c for p, s, c in zip(positions, stride, geometry.corner, strict=True))
+    lengths = (len(positions[0]), len(positions[1]))
+    return Plan(
+        Tiles(geometry.input_size, (rows, columns), counts, outputs, lengths, stride),
+        Tiles(geometry.kernel_size, (0, 0), (1, 1), taps, taps, stride),
+        Tiles(geometry.output_size, (0, 0), counts, outputs, outputs),
+        scheme,
+    )
+
+
+def _unsuitable(name: str, kernels: str, geometry: Geometry) -> UnsuitableShape:
+    return UnsuitableShape(
+        f"convolution algorithm {name!r} takes {kernels} and dilation 1; got kernel {geometry.kernel_size}, "
+        f"stride {geometry.stride}, dilation {geometry.dilation}: use 'im2col' or 'auto'"
+    )
