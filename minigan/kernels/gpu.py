@@ -117,11 +117,10 @@ class GpuKernels(ReferenceKernels):
     def mask_scale(self, x, mask, scale: float):
         return self._map("mask_scale", (x, mask), float(scale))
 
-    def bce_with_logits(self, logits, target):
-        return self._map("bce_with_logits", (logits, target))
-
-    def bce_with_logits_grad(self, cotangent, logits, target):
-        return self._map("bce_with_logits_grad", (cotangent, logits, target))
+    @_real
+    def binary_cross_entropy(self, x, target: float):
+        _, (x,) = self._aligned(x)
+        return self._reduce("binary_cross_entropy", (x,), 1, 1, float(target), 1 / x.size).reshape(())
 
     def _map(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> Array:
         """One launch of an element-wise kernel over arrays of one shape; the result is of the first one's dtype."""
@@ -143,12 +142,13 @@ class GpuKernels(ReferenceKernels):
         total = _reordered(total.reshape([1 if axis in axes else x.shape[axis] for axis in order]), _inverse(order))
         return total if keepdims else total.reshape([n for axis, n in enumerate(x.shape) if axis not in axes])
 
-    def _reduce(self, name: str, arrays: tuple[Array, ...], channels: int, inner: int) -> Array:
+    def _reduce(self, name: str, arrays: tuple[Array, ...], channels: int, inner: int, *scalars: float) -> Array:
         """Sums over every channel of memory (outer, channels, inner): one launch, or two where there is much to sum."""
         positions = arrays[0].size // channels
         shape, chunk, chunks = _reduction(channels, inner, positions)
         sums = self.empty((chunks, channels), arrays[0].dtype)
-        self._launch("normalisation", name, sums.dtype, shape, *arrays, sums, channels, inner, positions, chunk)
+        sizes = (channels, inner, positions, chunk)
+        self._launch("normalisation", name, sums.dtype, shape, *arrays, sums, *sizes, *scalars)
         return sums[0] if chunks == 1 else self._reduce("channel_sums", (sums,), channels, 1)
 
     # -------------------------------------------------------- linear algebra

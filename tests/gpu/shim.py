@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 HEADER = Path(__file__).parent / "shim.h"
-GUARD = 64  # bytes before and after every array, filled with 0xFF: a NaN to whoever reads them
+GUARD = 4096  # bytes before and after every array, filled with 0xFF: a NaN to whoever reads them
 SCALARS = {"long long": np.int64, "double": np.float64, "unsigned long long": np.uint64}
 
 check_races = False

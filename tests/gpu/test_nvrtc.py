@@ -35,8 +35,7 @@ def test_source_compiles(compiler, name, real, arch):
     assert entries == set(re.findall(r'extern "C" __global__ void (\w+)\(', code))
     if real == "float" and name != "random":  # parameters may be double, arithmetic on arrays may not
         arithmetic = set(re.findall(r"\b(?:mul|div|fma|sqrt|add|sub)\.\S*f64", ptx))
-        allowed = {"sub.f64"} if name == "optimizers" else set()  # 1 - beta, on the parameters
-        assert arithmetic <= allowed
+        assert arithmetic <= {"sub.f64"}  # 1 - parameter
 
 
 def test_a_broken_source_is_noticed(compiler):

@@ -23,45 +23,20 @@ extern "C" __global__ void tanh_grad(const REAL *cotangent, const REAL *y, REAL 
     out[i] = cotangent[i] * (1 - y[i] * y[i]);
 }
 
-// 1 / (1 + exp(-x))
-static __device__ REAL logistic(REAL x)
-{
-    return (REAL)0.5 * tanh((REAL)0.5 * x) + (REAL)0.5;
-}
-
 extern "C" __global__ void sigmoid(const REAL *x, REAL *y, long long n)
 {
     ELEMENT
-    y[i] = logistic(x[i]);
-}
-
-// log(1 + exp(x))
-static __device__ REAL log_one_plus_exp(REAL x)
-{
-    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    y[i] = (REAL)0.5 * tanh((REAL)0.5 * x[i]) + (REAL)0.5;
 }
 
 extern "C" __global__ void softplus(const REAL *x, REAL *y, long long n)
 {
     ELEMENT
-    y[i] = log_one_plus_exp(x[i]);
+    y[i] = x[i] > 0 ? x[i] + log1p(exp(-x[i])) : log1p(exp(x[i]));
 }
 
 extern "C" __global__ void mask_scale(const REAL *x, const bool *mask, REAL *y, long long n, double scale)
 {
     ELEMENT
     y[i] = mask[i] ? x[i] * (REAL)scale : 0;
-}
-
-extern "C" __global__ void bce_with_logits(const REAL *logits, const REAL *target, REAL *loss, long long n)
-{
-    ELEMENT
-    loss[i] = log_one_plus_exp(logits[i]) - target[i] * logits[i];
-}
-
-extern "C" __global__ void bce_with_logits_grad(
-    const REAL *cotangent, const REAL *logits, const REAL *target, REAL *out, long long n)
-{
-    ELEMENT
-    out[i] = cotangent[i] * (logistic(logits[i]) - target[i]);
 }

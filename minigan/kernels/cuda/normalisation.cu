@@ -63,6 +63,24 @@ extern "C" __global__ void batch_norm_scale_grad(
     if (threadIdx.y == 0 && channel < channels) sums[blockIdx.y * channels + channel] = sum;
 }
 
+// sums (chunks, 1) of scale * (softplus(x) - target * x) over all elements: one channel, inner = 1
+extern "C" __global__ void binary_cross_entropy(
+    const REAL *x, REAL *sums, long long channels, long long inner, long long positions, long long chunk,
+    double target, double scale)
+{
+    __shared__ REAL shared[THREADS];
+    CHANNEL_AND_CHUNK
+    REAL sum = 0;
+    if (channel < channels)
+        for (long long p = first + threadIdx.y; p < last; p += blockDim.y) {
+            REAL logit = x[address(p, channel, channels, inner)];
+            REAL linear = logit > 0 ? (REAL)(1 - target) * logit : (REAL)-target * logit;
+            sum += linear + log1p(exp(logit > 0 ? -logit : logit));
+        }
+    sum = sum_of_lane(sum, shared, thread);
+    if (threadIdx.y == 0 && channel < channels) sums[blockIdx.y * channels + channel] = sum * (REAL)scale;
+}
+
 // Count, mean, and sum of squared distances to the mean: of one element after the other (Welford 1962), and of two
 // disjoint sets (Chan, Golub and LeVeque 1983). Nothing cancels, however far the mean is from 0.
 struct Moments {
