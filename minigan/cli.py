@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 
 from . import __version__
 
@@ -20,11 +21,17 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; user errors print one line and give exit code 2."""
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv[0] if argv else "").parse_args(argv)
-    try:
-        return args.run(args)
-    except (ValueError, OSError, ArithmeticError, MemoryError) as error:
-        print(f"minigan {args.command}: {_one_line(error)}", file=sys.stderr)
-        return 2
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say(args, f"warning: {message}")
+        try:
+            return args.run(args)
+        except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+            _say(args, _one_line(error))
+            return 2
+
+
+def _say(args: argparse.Namespace, line: str) -> None:
+    print(f"minigan {args.command}: {line}", file=sys.stderr)
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import data
 from ..backend import choose_device, configure_cpu
-from ..gan import GAN, Config, Run, Trainer, presets, reporters
+from ..gan import GAN, Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
 
 METAVARS = {int: "N", float: "X", str: "NAME"}
@@ -22,14 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
     parser.add_argument("--conv-algorithm", metavar="NAME", default="auto", help="force a convolution algorithm")
-    settings = parser.add_argument_group("settings (defaults are the preset's)")
     types = field_types()
+    groups: dict[str, Any] = {}
     for field in dataclasses.fields(Config):
+        title = field.metadata["group"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
         kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         if types[field.name] is not bool:
             kind = {"type": types[field.name], "metavar": METAVARS[types[field.name]]}
         option = "--" + field.name.replace("_", "-")
-        settings.add_argument(option, help=field.metadata["help"], default=None, **kind)
+        groups[title].add_argument(option, help=field.metadata["help"], default=None, **kind)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +54,7 @@ def _new(args: argparse.Namespace) -> tuple[Trainer, Any]:
     dataset = _dataset(config)
     config = _with_epochs(args, config, dataset)
     device = _device(config)
-    algorithm = GAN(config, device)
+    algorithm = create(config, device)
     Trainer(config, algorithm, dataset)  # what cannot be fails here, before a directory is made
     run = Run.create(args.out, config)
     return _trainer(config, algorithm, dataset, run, 0), run.directory
@@ -63,11 +66,11 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
     run = Run.open(args.out)
     before = run.config()
     config = before.replace(**_given(args))
+    dataset = _dataset(before)
+    config = _with_epochs(args, config, dataset)
     changed = "; ".join(before.differences(config, resuming=True))
     if changed:
         raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave these options out")
-    dataset = _dataset(config)
-    config = _with_epochs(args, config, dataset)
     algorithm, state = run.load(_device(config))
     run.save_config(config)
     return _trainer(config, algorithm, dataset, run, state["step"]), run.directory
@@ -82,17 +85,18 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def _dataset(config: Config) -> data.Dataset:
-    channels, size, _ = presets.get(config.preset).shape
-    return data.load_dataset(config.data, size=size, channels=channels)
+def _dataset(config: Config) -> data.Dataset | data.Points:
+    return presets.get(config.preset).load_data(config.data)
 
 
-def _with_epochs(args: argparse.Namespace, config: Config, dataset: data.Dataset) -> Config:
+def _with_epochs(args: argparse.Namespace, config: Config, dataset: data.Dataset | data.Points) -> Config:
     if args.epochs is None:
         return config
     if args.steps is not None:
         raise ValueError("give --steps or --epochs, not both")
-    return config.replace(steps=args.epochs * data.Batches(len(dataset), config.batch_size, 0).per_epoch)
+    if isinstance(dataset, data.Points):
+        raise ValueError(f"{config.data} has points without end, and so no epochs: give --steps")
+    return config.replace(steps=args.epochs * data.Batches(len(dataset), config.images_per_step, 0).per_epoch)
 
 
 def _device(config: Config) -> str:
@@ -101,8 +105,9 @@ def _device(config: Config) -> str:
     return device
 
 
-def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset, run: Run, step: int) -> Trainer:
-    print(f"{config.preset} on {len(dataset):,} images of {config.data}, {config.objective}, into {run.directory}")
+def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset | data.Points, run: Run, step: int) -> Trainer:
+    amount = "points" if isinstance(dataset, data.Points) else f"{len(dataset):,} images"
+    print(f"{config.preset} on {amount} of {config.data}, {config.objective}, into {run.directory}")
     listeners = [
         reporters.Progress(),
         reporters.Metrics(run.metrics_path),

@@ -4,17 +4,20 @@ from .batches import Batches, batch_indices
 from .dataset import Dataset, load_dataset
 from .idx import read_idx
 from .mnist import load_idx_folder, load_mnist
-from .toy import grid, grid_centres, ring, ring_centres, swiss_roll
+from .toy import POINTS, Points, grid, grid_centres, load_points, ring, ring_centres, swiss_roll
 
 __all__ = [
+    "POINTS",
     "Batches",
     "Dataset",
+    "Points",
     "batch_indices",
     "grid",
     "grid_centres",
     "load_dataset",
     "load_idx_folder",
     "load_mnist",
+    "load_points",
     "read_idx",
     "ring",
     "ring_centres",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .batches import Batches
 from .images import load_image_folder, load_npz, resize, to_gray
 from .mnist import is_idx_folder, load_idx_folder, load_mnist
 from .streams import COLOUR, STACK, stream
+from .toy import POINTS
 
 CHANNELS = {"mnist": 1, "mnist-rgb": 3, "coloured-mnist": 3, "stacked-mnist": 3}
 
@@ -30,6 +32,16 @@ class Dataset:
     def __len__(self) -> int:
         return self.length
 
+    def batches(self, batch_size: int, seed: int) -> Callable[[int], tuple[np.ndarray, np.ndarray | None]]:
+        """A pure function of the step: its images uint8 (B, C, H, W), and their labels (B,) or None."""
+        order = Batches(len(self), batch_size, seed)
+
+        def batch(step: int) -> tuple[np.ndarray, np.ndarray | None]:
+            indices = order[step]
+            return self.batch(indices), None if self.labels is None else self.labels[indices]
+
+        return batch
+
 
 def load_dataset(
     source: str | Path, *, size: int = 28, channels: int | None = None, split: str = "train"
@@ -48,6 +60,8 @@ def load_dataset(
             f"images of {channels} channels and size {size}: expected 1 or 3 channels and a size of 1 or more"
         )
     name, path, labels = str(source), Path(source), None
+    if name in POINTS:
+        raise ValueError(f"{name} is a set of points, expected images: points need --preset mlp-2d")
     if name in CHANNELS:
         return _load_digits(name, size, channels, split)
     if path.is_dir() and is_idx_folder(path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SHUFFLE, STACK, COLOUR = 1, 2, 3
+SHUFFLE, STACK, COLOUR, TOY = 1, 2, 3, 4
 
 
 def stream(seed: int, purpose: int, number: int = 0) -> np.random.Generator:

@@ -1,11 +1,14 @@
 """Two-dimensional data on which mode collapse can be seen and counted: float32 (n, 2), points on the host."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
+from .streams import TOY, stream
 
-def ring(
-    n: int, rng: np.random.Generator, modes: int = 8, radius: float = 1.0, std: float = 0.01
-) -> np.ndarray:
+
+def ring(n: int, rng: np.random.Generator, modes: int = 8, radius: float = 1.0, std: float = 0.01) -> np.ndarray:
     """n points of a mixture of equally likely Gaussians N(centre, std^2 I), centres on a circle.
 
     L. Metz et al. 2017, arXiv:1611.02163.
@@ -13,9 +16,7 @@ def ring(
     return _mixture(n, rng, ring_centres(modes, radius), std)
 
 
-def grid(
-    n: int, rng: np.random.Generator, side: int = 5, spacing: float = 2.0, std: float = 0.05
-) -> np.ndarray:
+def grid(n: int, rng: np.random.Generator, side: int = 5, spacing: float = 2.0, std: float = 0.05) -> np.ndarray:
     """n points of a mixture of equally likely Gaussians N(centre, std^2 I), centres on a side x side grid.
 
     A. Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761.
@@ -48,3 +49,39 @@ def grid_centres(side: int = 5, spacing: float = 2.0) -> np.ndarray:
 def _mixture(n: int, rng: np.random.Generator, centres: np.ndarray, std: float) -> np.ndarray:
     chosen = centres[rng.integers(len(centres), size=n)]  # (n, 2)
     return (chosen + std * rng.standard_normal((n, 2))).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points without end: every training step draws its own.
+
+    draw(n, rng) -> float32 (n, 2); centres (K, 2) and std: of the mixture, None where there is none.
+    """
+
+    name: str
+    draw: Callable[[int, np.random.Generator], np.ndarray]
+    centres: np.ndarray | None = None
+    std: float | None = None
+    shape = (2,)
+    labels = None
+
+    def batches(self, batch_size: int, seed: int) -> Callable[[int], tuple[np.ndarray, None]]:
+        """A pure function of the step: its points float32 (batch_size, 2), and no labels."""
+        return lambda step: (self.draw(batch_size, stream(seed, TOY, step)), None)
+
+
+POINTS = {
+    points.name: points
+    for points in (
+        Points("ring", ring, ring_centres(), 0.01),
+        Points("grid", grid, grid_centres(), 0.05),
+        Points("swiss-roll", swiss_roll),
+    )
+}
+
+
+def load_points(source: str) -> Points:
+    """The points of that name: "ring", "grid" or "swiss-roll"."""
+    if source not in POINTS:
+        raise ValueError(f"unknown points {source!r}; known: {', '.join(POINTS)}")
+    return POINTS[source]

@@ -1,9 +1,16 @@
 """The products: objectives, models as presets, the training algorithm, the trainer and what listens to it."""
 
-from . import objectives, presets
+from . import objectives, penalties, presets
+from .acgan import ACGAN
 from .algorithm import GAN, Report
+from .algorithms import create
+from .batch import Batch
 from .config import Config
+from .contradictions import ConfigWarning
 from .run import Run
 from .trainer import Diverged, Reporter, Trainer
 
-__all__ = ["GAN", "Config", "Diverged", "Report", "Reporter", "Run", "Trainer", "objectives", "presets"]
+__all__ = [
+    "ACGAN", "GAN", "Batch", "Config", "ConfigWarning", "Diverged", "Report", "Reporter", "Run", "Trainer", "create",
+    "objectives", "penalties", "presets",
+]  # fmt: skip

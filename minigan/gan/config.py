@@ -103,7 +103,7 @@ class Config:
     spectral_norm: bool = stabiliser(False, "every layer of the discriminator divided by its largest singular value")
     dropout: float = stabiliser(0.0, "dropout behind the discriminator's hidden layers", least=0, below=1)
     instance_noise: float = stabiliser(
-        0.0, "standard deviation of noise on all the discriminator sees, falling linearly to 0 at the last step", least=0
+        0.0, "standard deviation of noise on all the discriminator sees, falling linearly to 0 at the end", least=0
     )
     packing: int = stabiliser(1, "samples that the discriminator judges together (1 is off)", least=1)
     ema: float = stabiliser(

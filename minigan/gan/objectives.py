@@ -6,16 +6,18 @@ the batch: binary_cross_entropy(C, t) = mean of t sp(-C) + (1 - t) sp(C). Every 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ..autograd import Tensor
+from ..autograd import Tensor, grad, tensor
 from ..ops import binary_cross_entropy, relu
 
 
 class Objective(Protocol):
-    """A pair of losses, one for each player; both are minimised."""
+    """A pair of losses, one for each player; both are minimised. has_target: whether real_target means anything."""
 
     name: str
+    has_target: bool
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor: ...
 
@@ -34,6 +36,7 @@ class Minimax:
     """
 
     name = "minimax"
+    has_target = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         return binary_cross_entropy(real_logits, real_target) + binary_cross_entropy(fake_logits, 0.0)
@@ -63,6 +66,7 @@ class LeastSquares:
     """
 
     name = "least_squares"
+    has_target = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         return 0.5 * ((real_logits - real_target) ** 2).mean() + 0.5 * (fake_logits**2).mean()
@@ -79,6 +83,7 @@ class Wasserstein:
     """
 
     name = "wasserstein"
+    has_target = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         _no_smoothing(self, real_target)
@@ -96,6 +101,7 @@ class Hinge:
     """
 
     name = "hinge"
+    has_target = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         _no_smoothing(self, real_target)
@@ -114,6 +120,7 @@ class Relativistic:
     """
 
     name = "relativistic"
+    has_target = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         relative_real, relative_fake = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
@@ -140,6 +147,27 @@ relativistic = Relativistic()
 ALL: dict[str, Objective] = {
     o.name: o for o in (minimax, non_saturating, least_squares, wasserstein, hinge, relativistic)
 }
+
+
+def logit_gradients(objective: Objective, logits: Sequence[float]) -> dict[str, list[float]]:
+    """d loss / d C of one sample whose logit is C, at each of the given logits.
+
+    "real" and "fake": of the discriminator's loss, for a real and for a generated sample; "generator": of the
+    generator's. The sample opposite has logit 0, which matters to the relativistic objective alone. Where the
+    generator's is nearly 0 at the logits its fakes get, it does not learn, however wrong they are.
+    """
+    opposite = tensor([0.0])
+    losses: dict[str, Callable[[Tensor], Tensor]] = {
+        "real": lambda c: objective.discriminator_loss(c, opposite),
+        "fake": lambda c: objective.discriminator_loss(opposite, c),
+        "generator": lambda c: objective.generator_loss(c, opposite),
+    }
+    gradients: dict[str, list[float]] = {kind: [] for kind in losses}
+    for logit in logits:
+        for kind, loss in losses.items():
+            c = tensor([float(logit)], requires_grad=True)
+            gradients[kind].append(grad(loss(c), c)[0].item())
+    return gradients
 
 
 def get(name: str) -> Objective:

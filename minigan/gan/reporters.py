@@ -11,11 +11,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import images
+from ..data import Points
 from ..files import replacing
 from .run import Run
+from .sampling import picture
 from .trainer import Reporter, Trainer
 
-GRID = 64  # pictures of a run show the fakes of that many fixed latents
+GRID, POINTS = 64, 2000  # pictures of a run show the fakes of that many fixed latents
 
 
 class Progress(Reporter):
@@ -31,7 +33,7 @@ class Progress(Reporter):
         self.bar.update(trainer.step - self.bar.n)
 
     def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
-        rate = (trainer.step - self.first) * trainer.config.batch_size / (time.perf_counter() - self.started)
+        rate = (trainer.step - self.first) * trainer.config.images_per_step / (time.perf_counter() - self.started)
         self.bar.set_postfix_str(
             f"D {numbers['d_loss']:.2f} G {numbers['g_loss']:.2f} D(x) {numbers['d_real']:.2f} "
             f"D(G(z)) {numbers['d_fake_before']:.2f}/{numbers['d_fake_after']:.2f} {rate:.0f} images/s",
@@ -64,7 +66,7 @@ class Metrics(Reporter):
         with self.path.open("a") as file:
             if new:
                 file.write(",".join(["step", "images", "seconds", *numbers]) + "\n")
-            seen, seconds = trainer.step * trainer.config.batch_size, time.perf_counter() - self.started
+            seen, seconds = trainer.step * trainer.config.images_per_step, time.perf_counter() - self.started
             file.write(
                 ",".join([f"{trainer.step},{seen},{seconds:.3f}", *[f"{v:.6g}" for v in numbers.values()]]) + "\n"
             )
@@ -89,8 +91,9 @@ class Pictures(Reporter):
 
     def draw(self, trainer: Trainer) -> None:
         algorithm = trainer.algorithm
-        fakes = algorithm.sample(algorithm.fixed_latents(GRID)).numpy()
-        images.save_png(images.grid(fakes), self.run.samples / f"step_{trainer.step:08d}.png")
+        count = POINTS if isinstance(trainer.dataset, Points) else GRID
+        fakes = algorithm.sample(algorithm.fixed_latents(count)).numpy()
+        images.save_png(picture(fakes), self.run.samples / f"step_{trainer.step:08d}.png")
 
     def finish(self, trainer: Trainer) -> None:
         frames = [Image.open(path) for path in sorted(self.run.samples.glob("step_*.png"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from .. import checkpoint
 from ..backend import Backend
 from ..files import replacing
 from .algorithm import GAN
+from .algorithms import create
 from .config import Config
+from .contradictions import ConfigWarning
 
 
 class Run:
@@ -86,6 +89,8 @@ class Run:
         """The algorithm as a checkpoint (by default the latest) left it, and that checkpoint's state."""
         path = path or self.latest_checkpoint()
         state = checkpoint.load(path)
-        algorithm = GAN(Config.from_dict(state["config"], str(path)), device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConfigWarning)  # was shown when the run began
+            algorithm = create(Config.from_dict(state["config"], str(path)), device)
         algorithm.load_state_dict(state)
         return algorithm, state

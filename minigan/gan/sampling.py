@@ -1,9 +1,11 @@
-"""Images from a trained generator."""
+"""Samples from a trained generator, and the picture that shows them."""
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
+from .. import images
 from ..autograd import Tensor
 from ..rng import Generator
 from .algorithm import GAN
@@ -13,10 +15,12 @@ ROW = 8  # images in a row of an interpolation
 BATCH = 256
 
 
-def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False) -> np.ndarray:
-    """`count` images (count, C, H, W) in [-1, 1] by the running statistics; the same for the same seed.
+def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False, label: int | None = None) -> np.ndarray:
+    """`count` samples, images (count, C, H, W) in [-1, 1] or points (count, 2); the same for the same seed.
 
     interpolate: rows of 8 images, each from one latent to another along the sphere (count is rounded up to rows).
+    label: the class of all (a conditional model draws its classes in turn without it).
+    Raises ValueError for a label that the model does not know.
     """
     rng = Generator(seed, algorithm.backend, stream=SAMPLES)
     if interpolate:
@@ -24,8 +28,28 @@ def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False) ->
         latents = slerp(algorithm, algorithm.latents(rows, rng), algorithm.latents(rows, rng))
     else:
         latents = algorithm.latents(count, rng)
-    parts = [algorithm.sample(latents[i : i + BATCH]).numpy() for i in range(0, len(latents), BATCH)]
+    labels = _labels(algorithm, len(latents), label)
+    parts = []
+    for start in range(0, len(latents), BATCH):
+        part = slice(start, start + BATCH)
+        parts.append(algorithm.sample(latents[part], None if labels is None else labels[part]).numpy())
     return np.concatenate(parts)
+
+
+def _labels(algorithm: GAN, count: int, label: int | None) -> Tensor | None:
+    classes = algorithm.config.classes
+    if label is None:
+        return algorithm.labels_in_turn(count) if classes else None
+    if not classes:
+        raise ValueError(f"the preset {algorithm.config.preset} has no labels to ask for: leave --label out")
+    if not 0 <= label < classes:
+        raise ValueError(f"label {label} is unknown: expected 0 to {classes - 1}")
+    return Tensor(algorithm.backend.xp.full(count, label), algorithm.backend)
+
+
+def picture(samples: np.ndarray, columns: int | None = None) -> Image.Image:
+    """A grid of images (N, C, H, W), or a plot of points (N, 2)."""
+    return images.scatter(samples) if samples.ndim == 2 else images.grid(samples, columns)
 
 
 def slerp(algorithm: GAN, start: Tensor, end: Tensor) -> Tensor:

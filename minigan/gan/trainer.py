@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Tensor
-from ..data import Batches, Dataset
+from ..data import Dataset, Points
 from .algorithm import GAN, Report
+from .batch import Batch
 from .config import Config
 
 
@@ -36,11 +37,17 @@ class Trainer:
     """Runs `algorithm` on `dataset` from `step` to config.steps."""
 
     def __init__(
-        self, config: Config, algorithm: GAN, dataset: Dataset, reporters: Sequence[Reporter] = (), step: int = 0
+        self,
+        config: Config,
+        algorithm: GAN,
+        dataset: Dataset | Points,
+        reporters: Sequence[Reporter] = (),
+        step: int = 0,
     ):
         self.config, self.algorithm, self.dataset, self.reporters = config, algorithm, dataset, reporters
         self.step = step
-        self.batches = Batches(len(dataset), config.batch_size, config.seed)
+        self._check_labels()
+        self.batches = dataset.batches(config.images_per_step, config.seed)
         self.stopping = False  # set (by a signal handler, say) to stop after the current step
         self.failed = False
 
@@ -62,11 +69,27 @@ class Trainer:
         finally:
             self._tell("finish")
 
-    def batch(self, step: int) -> Tensor:
-        """The real images of a step, float32 in [-1, 1], on the algorithm's device."""
+    def batch(self, step: int) -> Batch:
+        """The real samples of a step, float32 on the device, images in [-1, 1]; with labels for a conditional model."""
         backend = self.algorithm.backend
-        pixels = backend.asarray(self.dataset.batch(self.batches[step]))
-        return Tensor(pixels.astype("float32") * (2 / 255) - 1, backend)
+        samples, labels = self.batches(step)
+        array = backend.asarray(samples)
+        if samples.dtype == "uint8":
+            array = array.astype("float32") * (2 / 255) - 1
+        return Batch(Tensor(array, backend), Tensor(backend.asarray(labels), backend) if self.config.classes else None)
+
+    def _check_labels(self) -> None:
+        """A conditional model needs labels from 0 to classes - 1."""
+        classes, labels = self.config.classes, self.dataset.labels
+        if not classes:
+            return
+        if labels is None:
+            raise ValueError(f"the preset {self.config.preset} learns from labels, and {self.config.data} has none")
+        if labels.max() >= classes:
+            raise ValueError(
+                f"{self.config.data} has labels up to {labels.max()}: --classes must be at least "
+                f"{labels.max() + 1}, got {classes}"
+            )
 
     def _check(self, numbers: dict[str, float]) -> None:
         bad = [f"{name} = {value}" for name, value in numbers.items() if not math.isfinite(value)]

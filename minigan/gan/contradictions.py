@@ -1,0 +1,56 @@
+"""Settings that work against each other: what is wrong with them, and what to choose instead."""
+
+from __future__ import annotations
+
+from .. import nn
+from .config import Config
+
+
+class ConfigWarning(UserWarning):
+    """A configuration that will train, but hardly as intended."""
+
+
+def mixes_batch(network: nn.Module) -> bool:
+    """Whether one sample's output depends on the other samples of its batch."""
+    return any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for _, module in network.named_modules())
+
+
+def contradictions(config: Config, discriminator: nn.Module) -> list[str]:
+    """One message for every contradiction."""
+    c = config
+    checks = (
+        (
+            c.penalty != "none" and mixes_batch(discriminator),
+            f"the penalty {c.penalty} is on every sample's own gradient, but batch norm makes a logit depend on the "
+            "whole batch: choose a preset without batch norm in the discriminator, such as wgan-gp",
+        ),
+        (
+            c.weight_clip > 0 and c.objective != "wasserstein",
+            f"weight clipping bounds the slope of a Wasserstein critic; the objective {c.objective} needs no such "
+            "bound, and the discriminator only gets weaker: add --objective wasserstein or leave --weight-clip out",
+        ),
+        (
+            c.objective == "wasserstein" and not (c.weight_clip or c.spectral_norm or c.penalty != "none"),
+            "nothing bounds the slope of this Wasserstein critic, whose loss then falls without end: "
+            "add --penalty wgan_gp, --spectral-norm or --weight-clip 0.01",
+        ),
+        (
+            c.weight_clip > 0 and c.spectral_norm,
+            "spectral norm divides every weight by its size, which undoes weight clipping: choose one of them",
+        ),
+        (
+            c.weight_clip > 0 and c.penalty != "none",
+            f"weight clipping and the penalty {c.penalty} both bound the critic's slope, to different values: "
+            "choose one of them",
+        ),
+        (
+            c.weight_clip > 0 and c.optimizer == "adam" and c.beta1 > 0,
+            "a critic with clipped weights is unstable under an optimizer with momentum (Arjovsky et al. 2017): "
+            "add --optimizer rmsprop, or --beta1 0",
+        ),
+        (
+            c.update == "simultaneous" and c.fresh_latents,
+            "simultaneous updates take both gradients from one set of fakes, so fresh_latents has no effect",
+        ),
+    )
+    return [message for applies, message in checks if applies]

@@ -1,0 +1,37 @@
+"""Bounds on gradients and on weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..autograd import Tensor
+
+
+def clip_gradient_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+    """Scale all gradients by min(1, max_norm / |g|), |g| the norm over all of them together; returns |g|.
+
+    Pascanu et al. 2013. Nothing waits for the device.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        raise ValueError("clip_gradient_norm: no parameter has a gradient; call backward first")
+    xp = gradients[0].backend.xp
+    norm = xp.sqrt(sum((g.data * g.data).sum() for g in gradients))
+    scale = xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(norm.dtype)
+    for g in gradients:
+        g.data *= scale
+    return Tensor(norm, gradients[0].backend)
+
+
+def clip_gradient_value(parameters: Iterable[Tensor], limit: float) -> None:
+    """Clip every element of every gradient to [-limit, limit]."""
+    for p in parameters:
+        if p.grad is not None:
+            p.grad.data.clip(-limit, limit, out=p.grad.data)
+
+
+def clip_weights(parameters: Iterable[Tensor], limit: float) -> None:
+    """Clip every parameter to [-limit, limit] (Arjovsky et al. 2017: a crude way to a Lipschitz critic)."""
+    for p in parameters:
+        p.data.clip(-limit, limit, out=p.data)
+        p.version.bump("clip_weights")
