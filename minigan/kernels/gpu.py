@@ -327,22 +327,19 @@ class GpuKernels(ReferenceKernels):
         function(grid, block, args)
 
     def _aligned(self, *arrays: Array) -> tuple[tuple[int, ...], tuple[Array, ...]]:
-        """Their axes from the outermost in memory to the innermost, and the arrays C-contiguous in that order.
-
-        The first array without gaps decides; an array that lies otherwise is copied.
-        """
+        """Their common memory order, and the arrays C-contiguous in it: one that lies otherwise is copied."""
         order = _memory_order(arrays)
         return order, tuple([self.contiguous(_reordered(array, order)) for array in arrays])
 
 
 def _memory_order(arrays) -> tuple[int, ...]:
-    """The axes of the first array without gaps, from the outermost in memory to the innermost (C order if none)."""
+    """Axes from the outermost in memory to the innermost: those of the first array that lies in another than C order
+    without gaps (channels-last images keep an operation channels-last), else C order."""
     for array in arrays:
-        if array.flags.c_contiguous:
-            break
-        order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
-        if array.transpose(order).flags.c_contiguous:
-            return order
+        if not array.flags.c_contiguous:
+            order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+            if array.transpose(order).flags.c_contiguous:
+                return order
     return tuple(range(arrays[0].ndim)) if arrays else ()
 
 

@@ -38,7 +38,7 @@ ONE_LAUNCH = ELEMENTWISE | _names("""
 """)
 VIEWS = _names("transpose broadcast_to expand_dims swapaxes moveaxis squeeze flip")
 LAUNCHES = dict.fromkeys(ONE_LAUNCH, 1) | dict.fromkeys(VIEWS, 0) | {"pad": 6, "var": 3, "std": 4, "tile": 2}
-METHODS = _names("sum prod max min mean any all argmax argmin clip transpose swapaxes squeeze conj take repeat var std")
+METHODS = _names("sum prod max min mean any all argmax argmin clip transpose swapaxes squeeze take repeat var std")
 METADATA = _names("shape dtype ndim size strides nbytes itemsize flags")
 TYPES = _names("""
     float16 float32 float64 complex64 complex128 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ pi inf nan
@@ -78,15 +78,15 @@ class ndarray(NDArrayOperatorsMixin):
 
     @property
     def T(self):
-        return _on_device(self._host.T, self.device.id)
+        return _on_device(self._host.T, self)
 
     @property
     def real(self):
-        return _on_device(self._host.real, self.device.id)
+        return _on_device(self._host.real, self)
 
     @property
     def imag(self):
-        return _on_device(self._host.imag, self.device.id)
+        return _on_device(self._host.imag, self)
 
     @property
     def data(self):
@@ -141,17 +141,17 @@ class ndarray(NDArrayOperatorsMixin):
     def _viewed(self, host):
         """A view, or a copy where there is no such view."""
         counters["launch"] += self.size > 0 and not np.shares_memory(host, self._host)
-        return _on_device(host, self.device.id)
+        return _on_device(host, self)
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
         if not copy and self.dtype == np.dtype(dtype):
             return self
         counters["launch"] += 1
-        return _on_device(_fresh(self._host.astype(dtype, order=order)), self.device.id)
+        return _on_device(_fresh(self._host.astype(dtype, order=order)), self)
 
     def copy(self, order="C"):
         counters["launch"] += 1
-        return _on_device(_fresh(self._host.copy(order)), self.device.id)
+        return _on_device(_fresh(self._host.copy(order)), self)
 
     def fill(self, value):
         counters["launch"] += 1
@@ -162,7 +162,7 @@ class ndarray(NDArrayOperatorsMixin):
         if any(isinstance(key, ndarray) and key.dtype == np.bool_ for key in keys):
             counters["wait"] += 1  # how many elements there are is known to the device alone
         counters["launch"] += any(isinstance(key, (ndarray, list)) for key in keys)
-        return _on_device(self._host[_unwrapped(index, "index")], self.device.id)
+        return _on_device(self._host[_unwrapped(index, "index")], self)
 
     def __setitem__(self, index, value):
         counters["launch"] += 1
@@ -176,10 +176,16 @@ class ndarray(NDArrayOperatorsMixin):
 # ------------------------------------------------------------------ wrapping and calling
 
 
-def _on_device(host, device=None) -> ndarray:
+def _on_device(host, viewed: ndarray | None = None) -> ndarray:
+    """A device array over NumPy memory, which may be that of another device array."""
     array = object.__new__(ndarray)
-    array._host = host if isinstance(host, np.ndarray) else np.asarray(host)
-    array.device = cuda.Device(_current_device if device is None else device)
+    array._host = np.asarray(host)
+    array.base = None
+    array.device = cuda.Device()
+    if viewed is not None:
+        array.device = viewed.device
+        if np.may_share_memory(array._host, viewed._host):
+            array.base = viewed if viewed.base is None else viewed.base
     return array
 
 
@@ -208,19 +214,18 @@ def _fresh(host) -> np.ndarray:
 
 
 def _call(name, function, args, kwargs, self=None):
+    """A NumPy function (or a method of self) as a function of the device."""
+    viewed = self if self is not None else next((argument for argument in args if isinstance(argument, ndarray)), None)
     args, out = _unwrapped(list(args), name), kwargs.pop("out", None)
-    if self is not None:
-        _unwrapped(self, name)
+    _unwrapped(self, name)
     kwargs = {key: _unwrapped(value, name) for key, value in kwargs.items()}
-    counters["launch"] += LAUNCHES.get(name, 1)
+    counters["launch"] += LAUNCHES[name]
     if out is not None:
         out = out[0] if isinstance(out, tuple) else out
         function(*args, out=_unwrapped(out, name), **kwargs)
         return out
-    result = function(*args, **kwargs)
-    return _on_device(
-        result if LAUNCHES.get(name) == 0 else _fresh(np.ascontiguousarray(result)).reshape(np.shape(result))
-    )
+    result = np.asarray(function(*args, **kwargs))
+    return _on_device(result, viewed) if name in VIEWS else _on_device(_fresh(result.copy("C")))
 
 
 def _function(name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import fake_cupy
 import numpy as np
 import pytest
@@ -97,10 +99,21 @@ def test_broadcasting_keeps_the_memory_order_of_the_greater_operand(shape, data,
 
 
 def keeps_memory_order(result, given):
-    host = given._host
-    if host.flags.c_contiguous or host.transpose(np.argsort(np.negative(host.strides))).flags.c_contiguous:
-        steps = [(s, r) for s, r, n in zip(host.strides, result.strides, host.shape, strict=True) if n > 1]
-        assert all(s == r for s, r in steps)
+    if any(given.transpose(order).flags.c_contiguous for order in itertools.permutations(range(given.ndim))):
+        steps = zip(given.strides, result.strides, given.shape, strict=True)
+        assert all(before == after for before, after, n in steps if n > 1)
+
+
+def test_operations_stay_channels_last():
+    """Where a C-ordered array (the gradient of a flattening, say) meets a channels-last one, it is the one copied."""
+    image, _ = values(0, (2, 3, 4, 5), "float32", "channels-last")
+    other, _ = values(1, (2, 3, 4, 5), "float32")
+    for function in (GPU.add, GPU.tanh_grad, lambda a, b: GPU.leaky_relu_grad(a, b, 0.2)):
+        for result in (function(image, other), function(other, image)):
+            assert result.transpose(0, 2, 3, 1).flags.c_contiguous
+    with fake_cupy.counted() as counts:
+        GPU.leaky_relu_grad(other, image, 0.2)
+    assert counts == {"launch": 2}
 
 
 @examples
