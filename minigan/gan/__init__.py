@@ -2,15 +2,17 @@
 
 from . import objectives, penalties, presets
 from .acgan import ACGAN
-from .algorithm import GAN, Report
+from .algorithm import GAN
 from .algorithms import create
+from .base import Algorithm
 from .batch import Batch
 from .config import Config
 from .contradictions import ConfigWarning
+from .report import Report
 from .run import Run
 from .trainer import Diverged, Reporter, Trainer
 
 __all__ = [
-    "ACGAN", "GAN", "Batch", "Config", "ConfigWarning", "Diverged", "Report", "Reporter", "Run", "Trainer", "create",
-    "objectives", "penalties", "presets",
+    "ACGAN", "GAN", "Algorithm", "Batch", "Config", "ConfigWarning", "Diverged", "Report", "Reporter", "Run", "Trainer",
+    "create", "objectives", "penalties", "presets",
 ]  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ..autograd import Tensor
 from ..nn.functional import cross_entropy
-from .algorithm import GAN, Losses, Verdict
+from .algorithm import GAN
+from .base import Losses
 from .batch import Batch
+from .report import Verdict
 
 
 class ACGAN(GAN):
@@ -18,14 +20,14 @@ class ACGAN(GAN):
     def outputs(self, batch: Batch) -> Tensor:
         return self.discriminator(batch.images)
 
-    def discriminator_loss(self, verdict: Verdict) -> Losses:
+    def discriminator_losses(self, verdict: Verdict) -> Losses:
         real = _class_loss(verdict.real_outputs, verdict.real.labels)
         fake = _class_loss(verdict.fake_outputs, verdict.fake.labels)
-        return {**super().discriminator_loss(verdict), "d_class_loss": real + fake}
+        return {**super().discriminator_losses(verdict), "d_class_loss": real + fake}
 
-    def generator_loss(self, verdict: Verdict) -> Losses:
+    def generator_losses(self, verdict: Verdict) -> Losses:
         fake = _class_loss(verdict.fake_outputs, verdict.fake.labels)
-        return {**super().generator_loss(verdict), "g_class_loss": fake}
+        return {**super().generator_losses(verdict), "g_class_loss": fake}
 
 
 def _class_loss(outputs: Tensor, labels: Tensor | None) -> Tensor:

@@ -18,6 +18,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.images)
 
+    def detach(self) -> Batch:
+        """The batch as constants."""
+        return Batch(self.images.detach(), self.labels)
+
     def followed_by(self, other: Batch) -> Batch:
         """Both batches as one."""
         images = concatenate([self.images, other.images])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from contextlib import ExitStack
 
 from ..autograd import Tensor
 from ..data import Dataset, Points
-from .algorithm import GAN, Report
+from .algorithm import GAN
 from .batch import Batch
 from .config import Config
+from .report import Report
 
 
 class Diverged(ArithmeticError):
@@ -30,7 +31,7 @@ class Reporter:
         """Every config.log_every steps, with the numbers of the report."""
 
     def finish(self, trainer: Trainer) -> None:
-        """After the last step, also when training was interrupted."""
+        """After the last step, also when training was stopped or failed (trainer.failed); the last reporter first."""
 
 
 class Trainer:
@@ -53,21 +54,27 @@ class Trainer:
 
     def run(self) -> None:
         """Train. Raises Diverged as soon as a loss that is read is not finite."""
-        self._tell("start")
-        try:
-            while self.step < self.config.steps and not self.stopping:
-                report = self.algorithm.step(self.batch(self.step))
-                self.step += 1
-                if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-                    numbers = report.numbers()
-                    self._check(numbers)
-                    self._tell("log", numbers)
-                self._tell("after_step", report)
-        except BaseException:
-            self.failed = True
-            raise
-        finally:
-            self._tell("finish")
+        with ExitStack() as finishing:  # a reporter that fails does not keep the others from finishing
+            for reporter in self.reporters:
+                reporter.start(self)
+                finishing.callback(reporter.finish, self)
+            try:
+                while self.step < self.config.steps and not self.stopping:
+                    self._step()
+            except BaseException:
+                self.failed = True
+                raise
+
+    def _step(self) -> None:
+        report = self.algorithm.step(self.batch(self.step))
+        self.step += 1
+        if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+            numbers = report.numbers()
+            self._check(numbers)
+            for reporter in self.reporters:
+                reporter.log(self, numbers)
+        for reporter in self.reporters:
+            reporter.after_step(self, report)
 
     def batch(self, step: int) -> Batch:
         """The real samples of a step, float32 on the device, images in [-1, 1]; with labels for a conditional model."""
@@ -107,7 +114,3 @@ class Trainer:
             f"training has diverged at step {self.step}: {what}. Checkpoints made before are kept. "
             "Start again with a lower --lr, another --objective or another --seed"
         )
-
-    def _tell(self, method: str, *arguments: Any) -> None:
-        for reporter in self.reporters:
-            getattr(reporter, method)(self, *arguments)
