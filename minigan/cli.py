@@ -6,8 +6,10 @@ import argparse
 import importlib
 import sys
 import warnings
+from typing import NoReturn
 
 from . import __version__
+from .checkpoint import CheckpointError
 
 COMMANDS = {  # name: (what it does, the module with its add_arguments and run)
     "train": ("train a GAN", ".commands.train"),
@@ -18,7 +20,7 @@ COMMANDS = {  # name: (what it does, the module with its add_arguments and run)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; user errors print one line and give exit code 2."""
+    """Run a command; user errors print one line and give exit code 2, Ctrl-C gives 130."""
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv[0] if argv else "").parse_args(argv)
     with warnings.catch_warnings():
@@ -28,15 +30,23 @@ def main(argv: list[str] | None = None) -> int:
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
             _say(args, _one_line(error))
             return 2
+        except KeyboardInterrupt:
+            _say(args, "interrupted")
+            return 130
 
 
 def _say(args: argparse.Namespace, line: str) -> None:
     print(f"minigan {args.command}: {line}", file=sys.stderr)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")  # one line, without the usage
+
+
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """The parser, with the arguments of the chosen command only: the others' modules are not even imported."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="minigan", description="GANs from scratch on NumPy and CuPy: train them, prove their gradients, race them."
     )
     parser.add_argument("--version", action="version", version=f"minigan {__version__}")
@@ -53,4 +63,6 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, CheckpointError) and error.previous:
+        return f"{error} (the same command with --checkpoint {error.previous})"
     return " ".join(str(error).split()) or type(error).__name__

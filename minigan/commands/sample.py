@@ -12,6 +12,7 @@ from ..gan.sampling import ROW, draw, picture
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="RUN", help="directory of a run")
     parser.add_argument("-o", "--output", metavar="FILE.png", required=True, help="the picture to write")
+    parser.add_argument("--checkpoint", metavar="FILE", help="the checkpoint to draw from (default: the last)")
     parser.add_argument("-n", "--number", type=int, default=64, metavar="N", help="number of images (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default 0)")
     parser.add_argument("--interpolate", action="store_true", help=f"rows of {ROW} from one latent to another")
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.number < 1:
         raise ValueError(f"-n must be 1 or more, got {args.number}")
-    algorithm, state = Run.open(args.directory).load()
+    algorithm, state = Run.open(args.directory).load(path=args.checkpoint)
     fakes = draw(algorithm, args.number, args.seed, interpolate=args.interpolate, label=args.label)
     images.save_png(picture(fakes, columns=ROW if args.interpolate else None), args.output)
     print(f"{len(fakes)} samples by the generator of step {state['step']}, seed {args.seed}: {args.output}")

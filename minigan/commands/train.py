@@ -18,6 +18,7 @@ METAVARS = {int: "N", float: "X", str: "NAME"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="directory of the run (default: the next number under runs/)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    parser.add_argument("--checkpoint", metavar="FILE", help="with --resume: the checkpoint to continue from instead")
     parser.add_argument("--epochs", type=int, metavar="N", help="training steps, as passes over the data")
     parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when all steps are done, 130 when Ctrl-C stopped the run (it is saved)."""
     configure_cpu(threads=args.threads, conv_algorithm=args.conv_algorithm)
+    if args.checkpoint and not args.resume:
+        raise ValueError("--checkpoint is the file to --resume from: give both, or neither")
     trainer, directory = _resumed(args) if args.resume else _new(args)
     with _stop_on_interrupt(trainer):
         trainer.run()
@@ -64,14 +67,15 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
     if args.out is None:
         raise ValueError("--resume needs --out DIR: the run to continue")
     run = Run.open(args.out)
-    before = run.config()
-    config = before.replace(**_given(args))
-    dataset = _dataset(before)
-    config = _with_epochs(args, config, dataset)
-    changed = "; ".join(before.differences(config, resuming=True))
+    config = run.config().replace(**_given(args))
+    algorithm, state = run.load(_device(config), args.checkpoint)
+    changed = "; ".join(algorithm.config.differences(config, resuming=True))
     if changed:
-        raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave these options out")
-    algorithm, state = run.load(_device(config))
+        raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave that as it was")
+    dataset = _dataset(config)
+    config = _with_epochs(args, config, dataset)
+    if config.steps < state["step"]:
+        raise ValueError(f"the run has done {state['step']} steps already, and cannot end at step {config.steps}")
     run.save_config(config)
     return _trainer(config, algorithm, dataset, run, state["step"]), run.directory
 
@@ -111,9 +115,9 @@ def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset | data.Points
     listeners = [
         reporters.Progress(),
         reporters.Metrics(run.metrics_path),
-        reporters.Pictures(run),
-        reporters.Checkpoints(run),
         reporters.LossPlot(run),
+        reporters.Pictures(run),
+        reporters.Checkpoints(run),  # last: all that comes before a checkpoint is on the disk by then
     ]
     return Trainer(config, algorithm, dataset, listeners, step)
 

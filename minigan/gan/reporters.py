@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -53,23 +54,25 @@ class Metrics(Reporter):
     def start(self, trainer: Trainer) -> None:
         before = 0.0
         if self.path.exists():
-            with self.path.open(newline="") as file:
-                header, *rows = csv.reader(file)
-            kept = [row for row in rows if int(row[0]) <= trainer.step]
+            lines = self.path.read_text().splitlines(keepends=True)
+            whole = [line.split(",") for line in lines if line.endswith("\n")]  # a killed run may leave half a line
+            kept = [row for row in whole[1:] if int(row[0]) <= trainer.step]
             with replacing(self.path) as file:
-                file.write("".join(",".join(row) + "\n" for row in [header, *kept]).encode())
+                file.write("".join(",".join(row) for row in [*whole[:1], *kept]).encode())
             before = float(kept[-1][2]) if kept else 0.0
         self.started = time.perf_counter() - before
 
     def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
-        new = not self.path.exists()
-        with self.path.open("a") as file:
-            if new:
-                file.write(",".join(["step", "images", "seconds", *numbers]) + "\n")
-            seen, seconds = trainer.step * trainer.config.images_per_step, time.perf_counter() - self.started
-            file.write(
-                ",".join([f"{trainer.step},{seen},{seconds:.3f}", *[f"{v:.6g}" for v in numbers.values()]]) + "\n"
-            )
+        size = self.path.stat().st_size if self.path.exists() else 0
+        seen, seconds = trainer.step * trainer.config.images_per_step, time.perf_counter() - self.started
+        header = ",".join(["step", "images", "seconds", *numbers]) + "\n"
+        row = ",".join([f"{trainer.step},{seen},{seconds:.3f}", *[f"{v:.6g}" for v in numbers.values()]]) + "\n"
+        try:
+            with self.path.open("a") as file:
+                file.write(row if size else header + row)
+        except OSError:
+            os.truncate(self.path, size)  # no half of a row stays
+            raise
 
 
 class Pictures(Reporter):
@@ -97,7 +100,8 @@ class Pictures(Reporter):
 
     def finish(self, trainer: Trainer) -> None:
         frames = [Image.open(path) for path in sorted(self.run.samples.glob("step_*.png"))]
-        images.save_gif(frames, self.run.gif_path)
+        if frames:  # the user may have thrown them away
+            images.save_gif(frames, self.run.gif_path)
 
 
 class Checkpoints(Reporter):
@@ -107,7 +111,8 @@ class Checkpoints(Reporter):
         self.run, self.saved = run, -1
 
     def start(self, trainer: Trainer) -> None:
-        self.saved = trainer.step
+        if trainer.step:
+            self.saved = trainer.step
 
     def after_step(self, trainer: Trainer, report: Any) -> None:
         if trainer.step % trainer.config.checkpoint_every == 0:

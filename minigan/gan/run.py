@@ -50,9 +50,10 @@ class Run:
         run = cls(directory)
         if run.directory.exists() and (not run.directory.is_dir() or any(run.directory.iterdir())):
             raise ValueError(f"{directory} exists already: choose another --out, or add --resume to continue it")
-        run.samples.mkdir(parents=True, exist_ok=True)
-        run.checkpoints.mkdir(exist_ok=True)
-        run.save_config(config)
+        run.directory.mkdir(parents=True, exist_ok=True)
+        run.save_config(config)  # on a full disk only an empty directory stays, which can be used again
+        run.samples.mkdir()
+        run.checkpoints.mkdir()
         return run
 
     @classmethod
@@ -85,7 +86,7 @@ class Run:
             raise ValueError(f"{self.directory} holds no checkpoint yet: nothing to resume or to sample from")
         return paths[-1]
 
-    def load(self, device: str | Backend = "cpu", path: Path | None = None) -> tuple[GAN, dict[str, Any]]:
+    def load(self, device: str | Backend = "cpu", path: str | Path | None = None) -> tuple[GAN, dict[str, Any]]:
         """The algorithm as a checkpoint (by default the latest) left it, and that checkpoint's state."""
         path = path or self.latest_checkpoint()
         state = checkpoint.load(path)
