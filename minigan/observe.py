@@ -7,8 +7,7 @@ with mg.get_backend("cpu").observing(GraphPrinter()):
 from __future__ import annotations
 
 import sys
-import time
-from typing import Any, TextIO
+from typing import TextIO
 
 from .autograd import Function, Tensor
 
@@ -66,71 +65,3 @@ class GraphPrinter(Observer):
         shapes = ", ".join(str(t.shape) for t in inputs)
         line = f"{function.name:<20} {shapes} -> {output.shape}   [{where(function)}]"
         print(line, file=self.stream or sys.stdout)
-
-
-class Profile(Observer):
-    """Time by operation and by kernel. Waits for the device after every operation.
-
-    rows: (pass, operation) -> [calls, seconds], pass "forward" or "backward"; kernels: kernel -> [calls, seconds].
-    """
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], list[float]] = {}
-        self.kernels: dict[str, list[float]] = {}
-
-    def before(self, function: Function, inputs: tuple[Tensor, ...]) -> None:
-        function.kernels = _TimedKernels(function.kernels, function.backend, self.kernels)
-        self.started = time.perf_counter()
-
-    def after(self, function: Function, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        function.backend.synchronize()
-        seconds = time.perf_counter() - self.started
-        _add(self.rows, ("forward" if function.backend.rule is None else "backward", function.name), seconds)
-
-    def table(self, total: float, steps: int) -> str:
-        """Where the time of `steps` steps, `total` seconds in all, went: milliseconds and share of a step."""
-        watched = sum(seconds for _, seconds in self.rows.values())
-        lines = [f"{'operation':<34}{'calls':>7}{'ms':>10}{'share':>8}   a step"]
-        for (phase, name), (calls, seconds) in _sorted(self.rows):
-            lines.append(_line(f"{name} ({phase})", calls, seconds, total, steps))
-        rest = "outside operations (optimizers, data, Python)"
-        lines.append(_line(rest, 0, total - watched, total, steps))
-        lines += ["", f"{'kernel':<34}{'calls':>7}{'ms':>10}{'share':>8}   a step"]
-        lines += [_line(name, calls, seconds, total, steps) for name, (calls, seconds) in _sorted(self.kernels)]
-        return "\n".join(lines)
-
-
-class _TimedKernels:
-    """Kernels that keep the time of every call."""
-
-    def __init__(self, kernels: Any, backend: Any, times: dict[str, list[float]]):
-        self._kernels, self._backend, self._times = kernels, backend, times
-
-    def __getattr__(self, name: str) -> Any:
-        kernel = getattr(self._kernels, name)
-        if not callable(kernel):
-            return kernel
-
-        def timed(*args: Any, **options: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return kernel(*args, **options)
-            finally:
-                self._backend.synchronize()
-                _add(self._times, name, time.perf_counter() - started)
-
-        return timed
-
-
-def _add(times: dict[Any, list[float]], key: Any, seconds: float) -> None:
-    row = times.setdefault(key, [0, 0.0])
-    row[0] += 1
-    row[1] += seconds
-
-
-def _sorted(times: dict[Any, list[float]]) -> list[tuple[Any, list[float]]]:
-    return sorted(times.items(), key=lambda item: -item[1][1])
-
-
-def _line(name: str, calls: float, seconds: float, total: float, steps: int) -> str:
-    return f"{name:<34}{calls / steps:>7.1f}{seconds / steps * 1e3:>10.3f}{seconds / total:>8.1%}"

@@ -6,7 +6,7 @@ import pytest
 
 import minigan as mg
 from minigan import nn
-from minigan.observe import FiniteCheck, GraphPrinter, NotFinite, Observer, Profile
+from minigan.observe import FiniteCheck, GraphPrinter, NotFinite, Observer
 
 CPU = mg.get_backend("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:(overflow|divide by zero) encountered:RuntimeWarning")
@@ -94,7 +94,7 @@ def test_watching_changes_no_bit():
         return [parameter.grad.numpy().tobytes() for parameter in model.parameters()]
 
     expected = step()
-    with CPU.observing(Listener(), GraphPrinter(io.StringIO()), FiniteCheck(), Profile()):
+    with CPU.observing(Listener(), GraphPrinter(io.StringIO()), FiniteCheck()):
         assert step() == expected
 
 
@@ -115,13 +115,11 @@ def test_nothing_happens_when_nobody_watches(monkeypatch):
 
     monkeypatch.setattr(CPU, "path", Untouchable())
     monkeypatch.setattr(mg.Function, "__call__", call)
-    profile = Profile()
-    with CPU.observing(profile):
+    with CPU.observing(Listener()):
         pass
     network()(batch()).sum().backward()
     assert len(seen) > 10
     assert all(kernels is CPU.kernels for kernels in seen)
-    assert profile.rows == {} and profile.kernels == {}
 
 
 # -------------------------------------------------------------------------- graph printer
@@ -195,34 +193,3 @@ def test_the_finite_check_lets_a_sound_step_pass():
         model = network()
         model(batch()).sum().backward()
     assert all(np.isfinite(parameter.grad.numpy()).all() for parameter in model.parameters())
-
-
-# -------------------------------------------------------------------------------- profile
-
-
-def test_the_profile_adds_up():
-    profile, listener, model = Profile(), Listener(), network()
-    with CPU.observing(profile, listener):
-        model(batch()).sum().backward()
-    calls = {}
-    for when, name, _, rule in listener.heard:
-        if when == "after":
-            key = ("forward" if rule is None else "backward", name)
-            calls[key] = calls.get(key, 0) + 1
-    assert {key: count for key, (count, _) in profile.rows.items()} == calls
-    assert profile.rows["forward", "Linear"][0] == 2
-    assert all(seconds >= 0 for _, seconds in [*profile.rows.values(), *profile.kernels.values()])
-    operations = sum(seconds for _, seconds in profile.rows.values())
-    kernels = sum(seconds for _, seconds in profile.kernels.values())
-    assert 0 < kernels <= operations  # kernels run inside operations
-
-
-def test_the_table_of_the_profile_adds_up_to_the_total():
-    profile = Profile()
-    profile.rows = {("forward", "Tanh"): [4, 0.2], ("backward", "Multiply"): [2, 0.5]}
-    profile.kernels = {"tanh": [4, 0.1]}
-    lines = [line.split() for line in profile.table(total=1.0, steps=2).splitlines()]
-    assert lines[1] == ["Multiply", "(backward)", "1.0", "250.000", "50.0%"]
-    assert lines[2] == ["Tanh", "(forward)", "2.0", "100.000", "20.0%"]
-    assert lines[3][-3:] == ["0.0", "150.000", "30.0%"]
-    assert lines[6] == ["tanh", "2.0", "50.000", "10.0%"]
