@@ -42,24 +42,18 @@ def grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> Im
     return Image.fromarray(canvas[..., 0] if c == 1 else canvas)
 
 
-def scatter(points: np.ndarray, reach: float | None = None, size: int = 400) -> Image.Image:
-    """Points (N, 2) as dots on white, the origin in the middle, x to the right and y up.
-
-    The edges are at +- reach, by default the greatest of 1.5, 3, 6, ... that has nearly all points inside.
-    """
+def scatter(points: np.ndarray, reach: float, size: int = 400) -> Image.Image:
+    """Points (N, 2) as dots on white, the origin in the middle, x to the right and y up, the edges at +- reach."""
     if points.ndim != 2 or points.shape[1] != 2 or 0 in points.shape:
         raise ValueError(f"points of shape {points.shape}, expected (N, 2)")
-    if reach is None:
-        extent = float(np.quantile(np.abs(points), 0.99))
-        reach = 1.5 * 2.0 ** max(0, math.ceil(math.log2(extent / 1.5))) if extent > 0 else 1.5
     canvas = Image.new("RGB", (size, size), "white")
     pen = ImageDraw.Draw(canvas, "RGBA")
     middle = size / 2
     pen.line([(0, middle), (size, middle)], fill=(0, 0, 0, 40))
     pen.line([(middle, 0), (middle, size)], fill=(0, 0, 0, 40))
-    for x, y in middle + points * (middle / reach) * (1, -1):
+    for x, y in middle + points.clip(-2 * reach, 2 * reach) * (middle / reach) * (1, -1):
         pen.ellipse([x - 1.5, y - 1.5, x + 1.5, y + 1.5], fill=(31, 78, 160, 90))
-    pen.text((4, size - 14), f"edges at {reach:g}", fill="black")
+    pen.text((4, size - 14), f"edges at ±{reach:g}", fill="black")
     return canvas
 
 

@@ -24,6 +24,6 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"-n must be 1 or more, got {args.number}")
     algorithm, state = Run.open(args.directory).load(path=args.checkpoint)
     fakes = draw(algorithm, args.number, args.seed, interpolate=args.interpolate, label=args.label)
-    images.save_png(picture(fakes, columns=ROW if args.interpolate else None), args.output)
+    images.save_png(picture(algorithm.config, fakes, columns=ROW if args.interpolate else None), args.output)
     print(f"{len(fakes)} samples by the generator of step {state['step']}, seed {args.seed}: {args.output}")
     return 0

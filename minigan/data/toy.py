@@ -55,11 +55,13 @@ def _mixture(n: int, rng: np.random.Generator, centres: np.ndarray, std: float) 
 class Points:
     """Points without end: every training step draws its own.
 
-    draw(n, rng) -> float32 (n, 2); centres (K, 2) and std: of the mixture, None where there is none.
+    draw(n, rng) -> float32 (n, 2); all but few have both coordinates within +- reach; centres (K, 2) and std: of the
+    mixture, None where there is none.
     """
 
     name: str
     draw: Callable[[int, np.random.Generator], np.ndarray]
+    reach: float
     centres: np.ndarray | None = None
     std: float | None = None
     shape = (2,)
@@ -73,9 +75,9 @@ class Points:
 POINTS = {
     points.name: points
     for points in (
-        Points("ring", ring, ring_centres(), 0.01),
-        Points("grid", grid, grid_centres(), 0.05),
-        Points("swiss-roll", swiss_roll),
+        Points("ring", ring, 1.5, ring_centres(), 0.01),
+        Points("grid", grid, 5.0, grid_centres(), 0.05),
+        Points("swiss-roll", swiss_roll, 2.5),
     )
 }
 

@@ -70,8 +70,9 @@ class Metrics(Reporter):
         try:
             with self.path.open("a") as file:
                 file.write(row if size else header + row)
-        except OSError:
+        except OSError as error:
             os.truncate(self.path, size)  # no half of a row stays
+            error.filename = str(self.path)
             raise
 
 
@@ -96,7 +97,7 @@ class Pictures(Reporter):
         algorithm = trainer.algorithm
         count = POINTS if isinstance(trainer.dataset, Points) else GRID
         fakes = algorithm.sample(algorithm.fixed_latents(count)).numpy()
-        images.save_png(picture(fakes), self.run.samples / f"step_{trainer.step:08d}.png")
+        images.save_png(picture(trainer.config, fakes), self.run.samples / f"step_{trainer.step:08d}.png")
 
     def finish(self, trainer: Trainer) -> None:
         frames = [Image.open(path) for path in sorted(self.run.samples.glob("step_*.png"))]

@@ -7,8 +7,10 @@ from PIL import Image
 
 from .. import images
 from ..autograd import Tensor
+from ..data import load_points
 from ..rng import Generator
 from .algorithm import GAN
+from .config import Config
 
 SAMPLES = 101  # random stream of the latents that users ask for
 ROW = 8  # images in a row of an interpolation
@@ -47,9 +49,11 @@ def _labels(algorithm: GAN, count: int, label: int | None) -> Tensor | None:
     return Tensor(algorithm.backend.xp.full(count, label), algorithm.backend)
 
 
-def picture(samples: np.ndarray, columns: int | None = None) -> Image.Image:
-    """A grid of images (N, C, H, W), or a plot of points (N, 2)."""
-    return images.scatter(samples) if samples.ndim == 2 else images.grid(samples, columns)
+def picture(config: Config, samples: np.ndarray, columns: int | None = None) -> Image.Image:
+    """A run's samples as a grid of images (N, C, H, W) or a plot of points (N, 2)."""
+    if samples.ndim == 2:
+        return images.scatter(samples, load_points(config.data).reach)
+    return images.grid(samples, columns)
 
 
 def slerp(algorithm: GAN, start: Tensor, end: Tensor) -> Tensor:
