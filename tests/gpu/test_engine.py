@@ -1,0 +1,123 @@
+"""The whole engine on the stand-in for CuPy: gradients, training steps, and what a step costs a GPU."""
+
+from __future__ import annotations
+
+import fake_cupy
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import backend as devices
+from minigan.autograd import Tensor
+from minigan.backend import DeviceError, get_backend
+from minigan.gan import presets
+from minigan.gan.algorithm import GAN
+from minigan.gan.batch import Batch
+from minigan.ops.elementwise import MaskScale
+from minigan.testing import CATALOG
+from minigan.testing.check import check_example
+from minigan.testing.gradcheck import gradcheck
+
+
+@pytest.fixture
+def cuda(gxx, monkeypatch):
+    """The backend of device "cuda", which is the stand-in."""
+    fake_cupy.installed(monkeypatch)
+    monkeypatch.setattr(devices, "_backends", {"cpu": get_backend("cpu")})
+    return get_backend("cuda")
+
+
+def new_gan(preset, backend, batch_size, **changes):
+    return GAN(presets.configure(preset, batch_size=batch_size, **changes), backend)
+
+
+def batch(backend, size, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, 1, 28, 28)).astype("float32")
+    return Batch(Tensor(backend.asarray(pixels / 127.5 - 1), backend))
+
+
+HOST_ARRAYS = {"MaskScale", "GetItem", "Scatter"}  # their samples hold masks and indices of the host: see below
+
+
+@pytest.mark.parametrize("entry", [e for name, e in CATALOG.items() if name not in HOST_ARRAYS], ids=lambda e: e.name)
+def test_gradients_to_second_order(cuda, entry):
+    for seed in range(2):
+        check_example(entry, seed, order=2, dtype="float64", device="cuda")
+    check_example(entry, 0, order=1, dtype="float32", device="cuda")
+
+
+def test_gradients_of_masks_and_indices(cuda):
+    x = mg.tensor(np.random.default_rng(0).standard_normal((4, 3)), requires_grad=True, device="cuda")
+    mask = cuda.asarray(np.random.default_rng(1).random((4, 3)) < 0.7)
+    rows = cuda.asarray(np.array([2, 0, 2]))
+    for function in (
+        lambda x: MaskScale(mask, 1 / 0.7)(x),
+        lambda x: x[rows],
+        lambda x: x[1:, ::2],
+        lambda x: x[rows, 1],
+    ):
+        gradcheck(function, [x], order=2)
+
+
+@pytest.mark.parametrize(("preset", "size", "launches"), [("mlp", 16, 124), ("dcgan28", 128, 184)])
+def test_what_a_training_step_costs(cuda, monkeypatch, preset, size, launches):
+    """Launches within the budget; the host never waits, and copies nothing but what it is given."""
+    gan, real = new_gan(preset, cuda, size), batch(cuda, size)
+    monkeypatch.setattr(fake_cupy, "computing", False)
+    gan.step(real)
+    with fake_cupy.counted() as counts:
+        gan.step(real)
+    assert counts["launch"] <= launches
+    assert counts.keys() == {"launch"}
+
+
+@pytest.mark.parametrize(("preset", "size", "steps"), [("mlp", 8, 5), ("dcgan28", 3, 2)])
+def test_training_steps_are_those_of_the_cpu(cuda, preset, size, steps):
+    """The same weights, latents and dropout masks: losses and parameters equal but for rounding."""
+    gans = [new_gan(preset, backend, size) for backend in (cuda, get_backend("cpu"))]
+    for step in range(steps):
+        numbers = [gan.step(batch(gan.backend, size, step)).numbers() for gan in gans]
+        for name, value in numbers[0].items():
+            assert value == pytest.approx(numbers[1][name], abs=1e-4), (step, name)
+    states = [gan.state_dict()["modules"] for gan in gans]
+    for player in ("generator", "discriminator"):
+        for name, value in states[0][player].items():
+            moved = steps * gans[0].optimizers[player].lr
+            difference = np.abs(value - states[1][player][name])
+            assert np.mean(difference) < 0.02 * moved, name
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(cuda):
+    gan = new_gan("mlp", cuda, 8)
+    gan.step(batch(cuda, 8))
+    resumed = new_gan("mlp", cuda, 8, seed=1)
+    resumed.load_state_dict(gan.state_dict())
+    for run in (gan, resumed):
+        run.step(batch(cuda, 8, seed=1))
+    states = [run.state_dict()["modules"] for run in (gan, resumed)]
+    for player, state in states[0].items():
+        for name, value in state.items():
+            np.testing.assert_array_equal(value, states[1][player][name])
+
+
+def test_random_streams_are_those_of_the_cpu(cuda):
+    streams = [mg.rng.Generator(7, backend, stream=2) for backend in (cuda, get_backend("cpu"))]
+    for draw, tolerance in [
+        (lambda s: s.uniform((3, 5), -0.1, 0.1), 0),
+        (lambda s: s.normal((3, 5)), 1e-6),
+        (lambda s: s.mask((2, 3, 4, 5), 0.7), 0),
+    ]:
+        on_device, on_host = (draw(stream) for stream in streams)
+        np.testing.assert_allclose(on_device.get().astype(float), on_host.astype(float), rtol=0, atol=tolerance)
+    assert streams[0].state_dict() == streams[1].state_dict()
+
+
+def test_tensors_of_two_devices_do_not_meet(cuda):
+    on_host, on_device = mg.tensor([1.0, 2.0]), mg.tensor([1.0, 2.0], device="cuda")
+    with pytest.raises(DeviceError, match=r"(cpu.*cuda:0|cuda:0.*cpu)"):
+        on_device * on_host
+    with pytest.raises((DeviceError, TypeError)):
+        on_device * np.ones(2, np.float32)
+    np.testing.assert_array_equal((on_device.to("cpu") * on_host).numpy(), [1.0, 4.0])
+    with pytest.raises(DeviceError, match="by itself: use"):
+        np.asarray(on_device)
