@@ -38,10 +38,6 @@ from contestants.workloads import WORKLOADS
 from minigan.backend import default_threads
 from minigan.system import describe
 
-# Relative difference allowed between the losses of the first, second and third step. Adam divides a gradient
-# by its size, so what float32 rounds away in a tiny gradient returns as a step of full length.
-TOLERANCES = (1e-5, 1e-3, 1e-3)
-
 
 class Disagreement(ValueError):
     """A contestant computes something else than the first one."""
@@ -58,11 +54,11 @@ def work_of_others() -> float:
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK") - mine
 
 
-def check_agreement(losses: dict[str, list[tuple[float, float]]]) -> None:
-    """Raise Disagreement unless all give the first one's losses, within TOLERANCES step by step."""
+def check_agreement(losses: dict[str, list[tuple[float, float]]], tolerances: tuple[float, ...]) -> None:
+    """Raise Disagreement unless all give the first one's losses, step by step within the relative tolerances."""
     reference_name, reference = next(iter(losses.items()))
     for name, values in losses.items():
-        for step, tolerance in enumerate(TOLERANCES):
+        for step, tolerance in enumerate(tolerances):
             if not np.allclose(values[step], reference[step], rtol=tolerance, atol=0):
                 raise Disagreement(
                     f"losses (discriminator's, generator's) of step {step + 1}: {name} {values[step]}, "
@@ -87,8 +83,9 @@ def race(
                 continue
             processes.append(process)
             rows[name] |= {"versions": process.details, "milliseconds": []}
-        losses = {process.name: process.first_losses(len(TOLERANCES)) for process in processes}
-        check_agreement(losses)
+        tolerances = WORKLOADS[workload].tolerances
+        losses = {process.name: process.first_losses(len(tolerances)) for process in processes}
+        check_agreement(losses, tolerances)
 
         steps = {}
         for process in processes:
