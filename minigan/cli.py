@@ -62,7 +62,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        name = error.filename2 or error.filename
+        return f"{error.strerror}: {name}" if name else error.strerror
     if isinstance(error, CheckpointError) and error.previous:
         return f"{error} (the same command with --checkpoint {error.previous})"
     return " ".join(str(error).split()) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import signal
 from typing import Any
 
@@ -45,10 +46,11 @@ def run(args: argparse.Namespace) -> int:
     with _stop_on_interrupt(trainer):
         trainer.run()
     if trainer.step < trainer.config.steps:
-        print(f"stopped after step {trainer.step}; continue with: minigan train --out {directory} --resume")
+        command = shlex.join(["minigan", "train", "--out", str(directory), "--resume"])
+        print(f"stopped after step {trainer.step}; continue with: {command}")
         return 130
     print(f"done: see {directory}/progress.gif, samples/ and metrics.csv beside it")
-    print(f"more images: minigan sample {directory} -o more.png")
+    print("more images:", shlex.join(["minigan", "sample", str(directory), "-o", "more.png"]))
     return 0
 
 
@@ -69,11 +71,11 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
     run = Run.open(args.out)
     config = run.config().replace(**_given(args))
     algorithm, state = run.load(_device(config), args.checkpoint)
+    dataset = _dataset(algorithm.config)
+    config = _with_epochs(args, config, dataset)
     changed = "; ".join(algorithm.config.differences(config, resuming=True))
     if changed:
         raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave that as it was")
-    dataset = _dataset(config)
-    config = _with_epochs(args, config, dataset)
     if config.steps < state["step"]:
         raise ValueError(f"the run has done {state['step']} steps already, and cannot end at step {config.steps}")
     run.save_config(config)

@@ -166,6 +166,8 @@ class Config:
             values = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is not a configuration: {error}") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"{path} is not a configuration: expected settings by name, got {values!r}")
         return cls.from_dict(values, str(path))
 
     @classmethod

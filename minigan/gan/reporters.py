@@ -94,6 +94,7 @@ class Pictures(Reporter):
             self.draw(trainer)
 
     def draw(self, trainer: Trainer) -> None:
+        trainer.check_parameters()
         algorithm = trainer.algorithm
         count = POINTS if isinstance(trainer.dataset, Points) else GRID
         fakes = algorithm.sample(algorithm.fixed_latents(count)).numpy()
