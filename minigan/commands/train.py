@@ -12,6 +12,8 @@ from .. import data
 from ..backend import choose_device, configure_cpu
 from ..gan import GAN, Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
+from ..gan.diagnosis import Diagnosis
+from ..gan.evaluate import Evaluation, evaluator
 
 METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -60,7 +62,7 @@ def _new(args: argparse.Namespace) -> tuple[Trainer, Any]:
     config = _with_epochs(args, config, dataset)
     device = _device(config)
     algorithm = create(config, device)
-    Trainer(config, algorithm, dataset)  # what cannot be fails here, before a directory is made
+    Trainer(config, algorithm, dataset, _evaluation(config, device))  # what cannot be fails before a directory is made
     run = Run.create(args.out, config)
     return _trainer(config, algorithm, dataset, run, 0), run.directory
 
@@ -115,13 +117,19 @@ def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset | data.Points
     amount = "points" if isinstance(dataset, data.Points) else f"{len(dataset):,} images"
     print(f"{config.preset} on {amount} of {config.data}, {config.objective}, into {run.directory}")
     listeners = [
+        *_evaluation(config, algorithm.backend.device),
         reporters.Progress(),
+        Diagnosis(run.directory / "diagnosis.txt"),
         reporters.Metrics(run.metrics_path),
         reporters.LossPlot(run),
         reporters.Pictures(run),
         reporters.Checkpoints(run),  # last: all that comes before a checkpoint is on the disk by then
     ]
     return Trainer(config, algorithm, dataset, listeners, step)
+
+
+def _evaluation(config: Config, device: str) -> list[Evaluation]:
+    return [Evaluation(evaluator(config, device=device))] if config.evaluate_every else []
 
 
 class _stop_on_interrupt:
