@@ -284,10 +284,14 @@ class Function:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         first = inputs[0]
-        backend = first.backend
-        for other in inputs:
-            if other.backend is not backend or other.data.dtype is not first.data.dtype:
-                _check_match(self, inputs)
+        try:
+            backend = first.backend
+            for other in inputs:
+                if other.backend is not backend or other.data.dtype is not first.data.dtype:
+                    _check_match(self, inputs)
+        except AttributeError:  # an input that is no Tensor: the check says which
+            _check_match(self, inputs)
+            raise
         self.backend, self.kernels = backend, backend.kernels
         if backend.observers:
             for observer in backend.observers:
@@ -304,6 +308,8 @@ class Function:
         return output
 
     def _record(self, inputs: tuple[Tensor, ...], needs: tuple[bool, ...], output: Tensor) -> None:
+        if self.inputs:
+            raise GraphError(f"this {self.name} already stands in a graph: make a new instance for every call")
         self.inputs, self.needs = inputs, needs
         self._versions = [t.version.count for t in inputs]
         self._output, self._output_version = weakref.ref(output), output.version.count

@@ -182,7 +182,7 @@ class ReferenceKernels:
         y = self.matmul(columns, _rows(weight).T)  # (N OH OW, KH KW C) x (KH KW C, O)
         if bias is not None:
             y = y + bias
-        return y.reshape(n, *geometry.output_size, -1).transpose(0, 3, 1, 2)
+        return y.reshape(n, *geometry.output_size, weight.shape[0]).transpose(0, 3, 1, 2)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry) -> Array:
         """dT/dx: (N, O, OH, OW) x (O, C, KH, KW) -> (N, C, H, W), plus a bias (C,) or None."""

@@ -11,7 +11,9 @@ Each is linear in both of its arguments, so the rule of each one is the other tw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from numbers import Integral
 
 from ..autograd import Function, ShapeError, Tensor
 from ..kernels.geometry import Geometry, Pair
@@ -153,7 +155,7 @@ def conv_transpose2d(
         weight.shape[2:],
         _pair(stride),
         _padding(padding),
-        _pair(output_padding),
+        _pair(output_padding, 0),
         _pair(dilation),
     )
     inputs = (x, weight) if bias is None else (x, weight, bias)
@@ -168,9 +170,12 @@ def avg_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = N
 
 def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:
     """Greatest element of each window; where several are equal they share the gradient."""
-    rows, columns = _pair(padding)
+    rows, columns = _pair(padding, 0)
+    kernel = _pair(kernel_size)
+    if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
+        raise ShapeError(f"max_pool2d: padding {padding} must be at most half the kernel {kernel}")
     padded = pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)), -float("inf")) if rows or columns else x
-    patches = Patches(_pool_geometry(padded, kernel_size, stride, 0))(padded)
+    patches = Patches(_pool_geometry(padded, kernel, stride, 0))(padded)
     return max(patches, (3, 4)).permute(0, 3, 1, 2)
 
 
@@ -188,7 +193,7 @@ def _pool_geometry(x: Tensor, kernel_size, stride, padding) -> Geometry:
     if x.ndim != 4:
         raise ShapeError(f"pooling takes (N, C, H, W), got a Tensor of shape {x.shape}")
     kernel = _pair(kernel_size)
-    return conv_geometry(x.shape[2:], kernel, kernel if stride is None else _pair(stride), _pair(padding), (1, 1))
+    return conv_geometry(x.shape[2:], kernel, kernel if stride is None else _pair(stride), _pair(padding, 0), (1, 1))
 
 
 # --------------------------------------------------------------------------------------- geometry
@@ -240,11 +245,12 @@ def _greater(a: int, b: int) -> int:
     return a if a > b else b
 
 
-def _pair(value: int | Pair) -> Pair:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or min(pair) < 0:
-        raise ValueError(f"expected a number or a pair of numbers, 0 or more, got {value!r}")
-    return pair
+def _pair(value: int | Pair, least: int = 1) -> Pair:
+    pair: Sequence[int] = (value, value) if isinstance(value, int | Integral) else value
+    whole = isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(n, Integral) for n in pair)
+    if not whole or min(pair) < least:
+        raise ValueError(f"expected a whole number or a pair of them, {least} or more, got {value!r}")
+    return int(pair[0]), int(pair[1])
 
 
 def _padding(padding: Padding) -> Pair | str:
@@ -252,7 +258,7 @@ def _padding(padding: Padding) -> Pair | str:
         if padding != "same":
             raise ValueError(f'padding is a number, a pair, or "same", got {padding!r}')
         return padding
-    return _pair(padding)
+    return _pair(padding, 0)
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, channels_axis: int, bias_axis: int, what: str) -> None:

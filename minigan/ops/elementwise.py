@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -364,12 +365,15 @@ def _number(value: Operand) -> bool:
 def _tensor_like(value: Operand, like: Tensor) -> Tensor:
     """`value` as a Tensor that may meet `like`: an integer or boolean Tensor takes the floating-point type."""
     if not isinstance(value, Tensor):
+        if not (_number(value) or isinstance(value, Sequence) or hasattr(value, "dtype")) or isinstance(value, str):
+            raise TypeError(f"expected a Tensor, a number or an array, got {type(value).__name__}")
         if hasattr(value, "get") != hasattr(like.data, "get") and hasattr(value, "dtype"):
             raise DeviceError(
                 f"an array that is not on {like.device} met a Tensor that is: use mg.tensor(..., device=)"
             )
         if not hasattr(value, "dtype"):
-            value = Tensor(like.backend.asarray(value, dtype=like.dtype), like.backend)
+            dtype = like.dtype if like.dtype.kind in "fc" else None  # an integer Tensor does not round the value
+            value = Tensor(like.backend.asarray(value, dtype=dtype), like.backend)
         else:
             value = Tensor(value, like.backend)
     if value.dtype != like.dtype and value.dtype.kind in "iub" and like.dtype.kind == "f":
@@ -381,6 +385,8 @@ def _pair(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
     if isinstance(a, Tensor):
         b = _tensor_like(b, a)
         return (_tensor_like(a, b), b) if a.dtype != b.dtype else (a, b)
+    if not isinstance(b, Tensor):
+        raise TypeError(f"expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}")
     return _tensor_like(a, b), b
 
 
@@ -425,7 +431,7 @@ def power(x: Operand, exponent: Operand) -> Tensor:
     """x ** exponent. A Tensor as exponent takes x > 0: exp(exponent * log(x))."""
     if _number(exponent):
         return Power(float(exponent))(_floating(x))
-    return exp(exponent * (math.log(x) if _number(x) else log(x)))
+    return exp(exponent * (math.log(x) if _number(x) else log(_tensor_like(x, exponent))))
 
 
 def negative(x: Tensor) -> Tensor:

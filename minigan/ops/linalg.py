@@ -71,6 +71,10 @@ def matmul(a: Tensor, b: Any) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight' + bias: (..., in) x (out, in) -> (..., out)."""
+    if weight.ndim != 2:
+        raise ShapeError(f"linear expects a weight of shape (out, in), got {weight.shape}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"linear expects a bias of shape {weight.shape[:1]}, got {bias.shape}")
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"linear expects input of shape (..., {weight.shape[1]}) for weight {weight.shape}, got {x.shape}"

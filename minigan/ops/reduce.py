@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..autograd import Function, ShapeError, Tensor
-from .shape import reshape
+from .shape import axes_of, reshape
 
 Axes = int | tuple[int, ...] | None
 
@@ -129,6 +129,8 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     if x.data.shape == shape:
         return x
     lead = x.ndim - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:], strict=True)):
+        raise ShapeError(f"sum_to: shape {shape} does not broadcast to {x.shape}")
     stretched = tuple([lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1])
     if not stretched:
         return Sum(tuple(range(lead)))(x)
@@ -140,14 +142,7 @@ def _axes(x: Tensor, axis: Axes) -> tuple[int, ...]:
     """Axes as a tuple of numbers from 0 to ndim - 1."""
     if axis is None:
         return tuple(range(x.ndim))
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
-    for a in given:
-        if not -x.ndim <= a < x.ndim:
-            raise ShapeError(f"axis {a} is out of range for shape {x.shape}")
-    axes = tuple([a % x.ndim for a in given])
-    if len(set(axes)) != len(axes):
-        raise ShapeError(f"axis {axis} names an axis of shape {x.shape} twice")
-    return axes
+    return axes_of(x.shape, axis)
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from ..autograd import Function, ShapeError, Tensor
@@ -135,6 +136,19 @@ class Concatenate(Function):
 # -------------------------------------------------------------------- the functions that users call
 
 
+def axes_of(shape: tuple[int, ...], axis: int | Sequence[int]) -> tuple[int, ...]:
+    """Axes of a shape, counted from its start, each at most once."""
+    ndim = len(shape)
+    given = (axis,) if isinstance(axis, int | Integral) else tuple(axis)
+    for a in given:
+        if not -ndim <= a < ndim:
+            raise ShapeError(f"axis {a} is out of range for shape {shape}")
+    axes = tuple([a % ndim for a in given])
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"axis {axis} names an axis of shape {shape} twice")
+    return axes
+
+
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """x under another shape: reshape(x, (2, -1)) or x.reshape(2, -1)."""
     target = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
@@ -152,9 +166,9 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
 def permute(x: Tensor, *axes: Any) -> Tensor:
     """Axes in the given order: x.permute(0, 2, 3, 1)."""
     order = tuple(axes[0]) if len(axes) == 1 and isinstance(axes[0], Sequence) else axes
-    if sorted([a % x.ndim if x.ndim else a for a in order]) != list(range(x.ndim)):
+    if len(order) != x.ndim:
         raise ShapeError(f"permute takes every axis of shape {x.shape} once, got {order}")
-    return Permute(tuple([a % x.ndim for a in order]))(x)
+    return Permute(axes_of(x.shape, order))(x)
 
 
 def transpose(x: Tensor, a: int = -2, b: int = -1) -> Tensor:
@@ -195,7 +209,7 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Tensors one after another along an existing axis."""
     if not tensors:
         raise ValueError("concatenate takes at least one Tensor")
-    axis = axis % tensors[0].ndim
+    (axis,) = axes_of(tensors[0].shape, axis)
     rests = {t.shape[:axis] + t.shape[axis + 1 :] for t in tensors}
     if len(rests) > 1:
         raise ShapeError(f"concatenate along axis {axis}: shapes {[t.shape for t in tensors]} differ elsewhere")
@@ -209,7 +223,7 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 def unsqueeze(x: Tensor, axis: int) -> Tensor:
     """x with a new axis of length one, which will be axis `axis` of the result."""
-    axis = axis % (x.ndim + 1)
+    (axis,) = axes_of((*x.shape, 1), axis)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
@@ -217,7 +231,7 @@ def squeeze(x: Tensor, axis: int | None = None) -> Tensor:
     """x without one axis of length one, or without all of them."""
     if axis is None:
         return reshape(x, tuple([n for n in x.shape if n != 1]))
-    axis = axis % x.ndim
+    (axis,) = axes_of(x.shape, axis)
     if x.shape[axis] != 1:
         raise ShapeError(f"squeeze: axis {axis} of shape {x.shape} is not of length one")
     return reshape(x, x.shape[:axis] + x.shape[axis + 1 :])
@@ -225,5 +239,5 @@ def squeeze(x: Tensor, axis: int | None = None) -> Tensor:
 
 def flip(x: Tensor, axis: int | tuple[int, ...]) -> Tensor:
     """x with the order of elements reversed along the given axes."""
-    axes = [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
+    axes = axes_of(x.shape, axis)
     return get_item(x, tuple([slice(None, None, -1 if i in axes else None) for i in range(x.ndim)]))

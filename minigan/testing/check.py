@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Backend, get_backend
+from ..backend import Backend, configure_cpu, get_backend
 from .adjoint import rule_adjoint_check
 from .catalog import Entry, Sample
 from .draw import Draw
@@ -55,6 +57,18 @@ def check_example(entry: Entry, seed: int, *, order: int = 2, dtype: str = "floa
         rule_adjoint_check(sample.call, inputs, [k for k in group if k < len(inputs)]) for group in entry.linear
     ]
     return Errors(value, orders, max(adjoints, default=None))
+
+
+@contextmanager
+def kernels(name: str) -> Iterator[None]:
+    """The CPU runs on the kernels of that name ("cpu" or "reference") inside the block."""
+    backend = get_backend("cpu")
+    before = backend.kernels
+    configure_cpu(kernels=name)
+    try:
+        yield
+    finally:
+        backend.kernels = before
 
 
 def _named(sample: Sample, name: str):

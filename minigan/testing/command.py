@@ -6,16 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ..backend import configure_cpu, get_backend
+from ..backend import get_backend
 from .catalog import CATALOG
-from .check import Errors, check_example
+from .check import Errors, check_example, kernels
 from .mutants import EXAMPLES, Mutant, all_mutants
 from .report import GradientError
 
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """0 when everything holds, 1 when a check failed. Raises ValueError for unknown operations or devices."""
     names = _chosen(args.ops)
     get_backend(args.device)  # an unknown device is refused before the work begins
-    with _kernels(args.kernels):
+    with kernels(args.kernels):
         rows: list[Any] = list(_killed(names) if args.mutants else _checked(names, args))
     print(_mutant_table(rows) if args.mutants else _gradient_table(rows, args.order))
     if args.json:
@@ -59,17 +58,6 @@ def _chosen(names: list[str] | None) -> list[str]:
             raise ValueError(f"unknown operation {name!r}; known: {', '.join(CATALOG)}")
     wanted = [name.lower() for name in names]
     return [name for name in CATALOG if name.lower() in wanted]
-
-
-@contextmanager
-def _kernels(name: str) -> Iterator[None]:
-    backend = get_backend("cpu")
-    before = backend.kernels
-    configure_cpu(kernels=name)
-    try:
-        yield
-    finally:
-        backend.kernels = before
 
 
 # ------------------------------------------------------------------------------------ gradients

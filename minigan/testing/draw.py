@@ -22,6 +22,7 @@ class Draw:
 
     def __init__(self, integer: Callable[[int, int], int]):
         self.integer = integer
+        self._streams = 0
 
     @classmethod
     def seeded(cls, seed: int | Sequence[int]) -> Draw:
@@ -29,7 +30,8 @@ class Draw:
         return cls(lambda low, high: int(rng.integers(low, high + 1)))
 
     def rng(self) -> np.random.Generator:
-        return np.random.default_rng(self.integer(0, 2**32 - 1))
+        self._streams += 1  # equal seeds, which Hypothesis likes, still give different arrays
+        return np.random.default_rng([self._streams, self.integer(0, 2**32 - 1)])
 
     def choice(self, options: Sequence[T]) -> T:
         return options[self.integer(0, len(options) - 1)]

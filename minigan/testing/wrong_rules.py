@@ -179,6 +179,10 @@ FORMULAS: dict[tuple[str, str], Rule] = {
     ("Sigmoid", "1 - y forgotten"): lambda self, v, needs: (v * self.output,),
     ("Sigmoid", "y forgotten"): lambda self, v, needs: (v * (1.0 - self.output),),
     ("Softplus", "sigmoid of -x"): lambda self, v, needs: (v * sigmoid(-self.inputs[0]),),
+    ("BinaryCrossEntropy", "sum for mean"): lambda self, v, needs: (v * (sigmoid(self.inputs[0]) - self.target),),
+    ("BinaryCrossEntropy", "target forgotten"): lambda self, v, needs: (
+        v * (1.0 / self.inputs[0].size) * sigmoid(self.inputs[0]),
+    ),
     ("LeakyReLU", "slope forgotten"): lambda self, v, needs: (LeakyReLUGrad(0.0)(v, self.inputs[0]),),
     ("LeakyReLU", "mask inverted"): lambda self, v, needs: (LeakyReLUGrad(self.slope)(v, -self.inputs[0]),),
     ("LeakyReLU", "mask of the cotangent"): lambda self, v, needs: (LeakyReLUGrad(self.slope)(v, v),),
@@ -235,6 +239,10 @@ FORMULAS: dict[tuple[str, str], Rule] = {
         MatMul()(transpose(v), self.inputs[0]),
         mean(v, 0),
     )[: len(needs)],
+    ("LinearWeightGrad", "transposed cotangent"): lambda self, v, needs: (
+        MatMul()(self.inputs[1], _transposed_if_square(v)),
+        MatMul()(self.inputs[0], transpose(v)),
+    ),
     ("BatchNorm", "mean term dropped"): _batch_norm(lambda g, xhat, axes: g - xhat * mean(g * xhat, axes, True)),
     ("BatchNorm", "variance term dropped"): _batch_norm(lambda g, xhat, axes: g - mean(g, axes, True)),
     ("BatchNorm", "statistics held fixed"): _batch_norm(lambda g, xhat, axes: g),

@@ -117,6 +117,16 @@ def _mask_scale(draw: Draw) -> Sample:
     return Sample(lambda x: e.MaskScale(mask, factor)(x), [draw.real(shape)], oracle)
 
 
+def _binary_cross_entropy(draw: Draw) -> Sample:
+    target, shape = draw.choice((0.0, 1.0, 0.9)), draw.shape()
+
+    def oracle(x: np.ndarray) -> np.ndarray:
+        losses = [target * _softplus(-v) + (1 - target) * _softplus(v) for v in x.ravel().tolist()]
+        return np.array(math.fsum(losses) / len(losses))
+
+    return Sample(lambda x: ops.binary_cross_entropy(x, target), [draw.real(shape)], oracle)
+
+
 def _softplus(x: float) -> float:
     return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
 
@@ -145,6 +155,7 @@ ENTRIES = [
     Entry("TanhGrad", e.TanhGrad, _tanh_grad, linear=((0,),)),
     Entry("Sigmoid", e.Sigmoid, _unary(ops.sigmoid, lambda x: 1 / (1 + math.exp(-x))), public=("sigmoid",)),
     Entry("Softplus", e.Softplus, _unary(ops.softplus, _softplus), public=("softplus",)),
+    Entry("BinaryCrossEntropy", e.BinaryCrossEntropy, _binary_cross_entropy, public=("binary_cross_entropy",)),
     Entry("LeakyReLU", e.LeakyReLU, _leaky_relu, "x != 0", analytic=False, public=("relu", "leaky_relu")),
     Entry("LeakyReLUGrad", e.LeakyReLUGrad, _leaky_relu_grad, "x != 0", analytic=False, linear=((0,),)),
     Entry("Maximum", e.Maximum, _apart(ops.maximum, max), "a != b", analytic=False, public=("maximum",)),

@@ -52,8 +52,18 @@ def _linear(draw: Draw) -> Sample:
     return Sample(ops.linear, arrays, oracle)
 
 
+def _linear_weight_grad(draw: Draw) -> Sample:
+    rows, i, o = (draw.integer(1, 4) for _ in range(3))
+    return Sample(
+        lambda x, y: l.LinearWeightGrad()(x, y),
+        [draw.real((rows, i)), draw.real((rows, o))],
+        lambda x, y: _product(y.T, x),
+    )
+
+
 ENTRIES = [
     Entry("MatMul", l.MatMul, _matmul, linear=((0,), (1,)), public=("matmul",)),
     Entry("Linear", l.Linear, _linear, linear=((0, 2), (1, 2)), public=("linear",)),
+    Entry("LinearWeightGrad", l.LinearWeightGrad, _linear_weight_grad, linear=((0,), (1,))),
     Entry("matmul", None, _vectors, linear=((0,), (1,))),
 ]

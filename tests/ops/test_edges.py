@@ -1,0 +1,101 @@
+"""The edges of domains: ties, zeros, extreme and empty inputs. The subgradient chosen at a kink is stated here."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan.testing.check import kernels
+
+
+def leaf(values, dtype="float64"):
+    return mg.tensor(np.array(values, dtype), requires_grad=True)
+
+
+def gradient(function, *inputs):
+    return [g.numpy() for g in mg.grad(function(*inputs).sum(), inputs)]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (mg.relu, 0.0),
+        (lambda x: mg.leaky_relu(x, 0.2), 0.2),
+        (mg.abs, 0.0),
+        (lambda x: mg.clip(x, 0.0, 1.0), 1.0),
+        (lambda x: mg.clip(x, -1.0, 0.0), 1.0),
+        (lambda x: mg.maximum(x, 0.0), 0.5),
+        (lambda x: mg.minimum(x, 0.0), 0.5),
+    ],
+)
+def test_subgradients_at_zero(function, expected):
+    np.testing.assert_array_equal(gradient(function, leaf([0.0])), [[expected]])
+
+
+def test_ties_share_the_gradient():
+    np.testing.assert_array_equal(gradient(mg.max, leaf([2.0, 1.0, 2.0]))[0], [0.5, 0, 0.5])
+    np.testing.assert_array_equal(gradient(mg.min, leaf([[1.0, 1.0], [1.0, 1.0]]))[0], [[0.25, 0.25], [0.25, 0.25]])
+    a, b = gradient(mg.maximum, leaf([1.0, 3.0]), leaf([1.0, 2.0]))
+    np.testing.assert_array_equal([a, b], [[0.5, 1.0], [0.5, 0.0]])
+    windows = gradient(lambda x: mg.max_pool2d(x, 2), leaf(np.zeros((1, 1, 2, 2))))[0]
+    np.testing.assert_array_equal(windows, np.full((1, 1, 2, 2), 0.25))
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3])
+def test_whole_powers_of_zero_to_third_order(exponent):
+    """x^2 at 0 has derivative 0, second derivative 2, third derivative 0: never nan."""
+    x = leaf([0.0])
+    y, expected = x**exponent, 1.0
+    for order in range(1, 4):
+        (y,) = mg.grad(y.sum(), x, create_graph=True)
+        expected *= exponent - order + 1
+        np.testing.assert_array_equal(y.numpy(), [expected if order == exponent else 0.0])
+        if not y.requires_grad:
+            break
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@given(magnitude=st.floats(20.0, 1e4))
+def test_logistic_functions_at_extreme_logits(dtype, magnitude):
+    """Finite values and gradients, saturated as the limits say."""
+    x = leaf([-magnitude, magnitude], dtype)
+    with np.errstate(over="raise", invalid="raise"):
+        np.testing.assert_allclose(mg.sigmoid(x).numpy(), [0, 1], atol=1e-8)
+        np.testing.assert_allclose(mg.softplus(x).numpy(), [0, magnitude], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(gradient(mg.softplus, x)[0], [0, 1], atol=1e-8)
+        np.testing.assert_allclose(gradient(mg.tanh, x)[0], [0, 0], atol=1e-8)
+        np.testing.assert_allclose(mg.log_softmax(x).numpy(), [-2 * magnitude, 0], rtol=1e-6, atol=1e-8)
+        for target in (0.0, 1.0):
+            loss = mg.binary_cross_entropy(x, target)
+            np.testing.assert_allclose(loss.item(), magnitude / 2, rtol=1e-6)
+            (g,) = gradient(lambda x, t=target: mg.binary_cross_entropy(x, t), x)
+            np.testing.assert_allclose(g, [-target / 2, (1 - target) / 2], atol=1e-8)
+
+
+def test_a_small_loss_keeps_its_digits():
+    """softplus(-x) = exp(-x) (1 + ...) for large x: no 1 + tiny is ever formed."""
+    x = leaf([-30.0], "float32")
+    np.testing.assert_allclose(mg.softplus(x).numpy(), [np.exp(-30)], rtol=1e-6)
+    np.testing.assert_allclose(mg.binary_cross_entropy(x, 0.0).item(), np.exp(-30), rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [mg.exp, mg.tanh, mg.relu, mg.sum, lambda x: mg.sum(x, 1), lambda x: x @ x.T])
+def test_empty_batches(function):
+    x = leaf(np.ones((0, 3)))
+    (g,) = gradient(function, x)
+    assert g.shape == (0, 3)
+
+
+def test_empty_convolution_batch():
+    w = leaf(np.ones((2, 1, 2, 2)))
+    x = leaf(np.ones((0, 1, 3, 3)))
+    with kernels("reference"):
+        dx, dw = gradient(mg.conv2d, x, w)
+    assert dx.shape == x.shape
+    np.testing.assert_array_equal(dw, np.zeros(w.shape))
+
+
+def test_zero_dimensional_tensors():
+    a, b = leaf(2.0), leaf(3.0)
+    assert gradient(lambda a, b: a * b + a**2 - b / a, a, b) == [3 + 4 + 3 / 4, 2 - 1 / 2]

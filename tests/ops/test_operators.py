@@ -1,0 +1,90 @@
+"""Operators and methods of a Tensor: which operation they mean, and what numbers and arrays turn into."""
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan.testing import strategies
+
+BINARY = [operator.add, operator.sub, operator.mul, operator.truediv]
+COMPARISONS = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
+
+
+@pytest.mark.parametrize("op", BINARY)
+@given(x=strategies.arrays((3,), "nonzero"), number=st.sampled_from([2, -0.5, True, np.float64(3.0), np.array(1.5)]))
+def test_numbers_on_either_side(op, x, number):
+    t = mg.tensor(x, requires_grad=True)
+    np.testing.assert_allclose(op(t, number).numpy(), op(x, number))
+    np.testing.assert_allclose(op(number, t).numpy(), op(np.float64(number), x))
+
+
+@pytest.mark.parametrize("op", BINARY)
+def test_a_number_never_promotes(op):
+    x = mg.tensor([1.0, 2.0])
+    for number in (2, 0.5, np.float64(3.0), np.array(1.5), np.int64(4)):
+        assert op(x, number).dtype == op(number, x).dtype == np.float32
+
+
+@pytest.mark.parametrize("op", [*BINARY, operator.pow])
+def test_an_array_on_the_left_leaves_the_operation_to_the_tensor(op):
+    x, a = mg.tensor(np.array([2.0, 3.0]), requires_grad=True), np.array([5.0, 7.0])
+    y = op(a, x)
+    assert isinstance(y, mg.Tensor) and y.requires_grad
+    np.testing.assert_allclose(y.numpy(), op(a, x.numpy()))
+
+
+@pytest.mark.parametrize("op", COMPARISONS)
+def test_comparisons_are_elementwise_and_outside_the_graph(op):
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])
+    x = mg.tensor(a, requires_grad=True)
+    for other in (mg.tensor(b), b, 2.0):
+        y = op(x, other)
+        assert y.dtype == bool and not y.requires_grad
+        np.testing.assert_array_equal(y.numpy(), op(a, b))
+
+
+def test_integer_tensors_take_the_type_of_what_they_meet():
+    n = mg.tensor([1, 2])
+    assert (n + mg.tensor([0.5, 0.5])).dtype == np.float32
+    assert (n + mg.tensor(np.array([0.5, 0.5]))).dtype == np.float64
+    np.testing.assert_array_equal((n - [0.5, 0.5]).numpy(), [0.5, 1.5])
+    np.testing.assert_array_equal(mg.where([True, False], n, 0.5).numpy(), [1.0, 0.5])
+    np.testing.assert_array_equal((n / 2).numpy(), [0.5, 1.0])
+    assert (n * 2).dtype.kind == "i"
+
+
+@given(a=strategies.arrays((2, 3), "positive"))
+def test_methods_are_the_functions(a):
+    x = mg.tensor(a)
+    unary = ("exp", "log", "sqrt", "abs", "tanh", "sigmoid", "softplus", "relu")
+    for name in (*unary, "sum", "mean", "var", "max", "min"):
+        np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(mg, name)(x).numpy())
+    np.testing.assert_array_equal(x.T.numpy(), a.T)
+    np.testing.assert_array_equal((-x).numpy(), -a)
+    np.testing.assert_array_equal(abs(-x).numpy(), a)
+    np.testing.assert_array_equal(x.reshape(3, -1).numpy(), a.reshape(3, 2))
+    np.testing.assert_array_equal(x.permute(1, 0).numpy(), x.permute((1, 0)).numpy())
+    np.testing.assert_array_equal(x.sum(axis=-1, keepdims=True).numpy(), a.sum(-1, keepdims=True))
+    np.testing.assert_array_equal(x.sum(np.int64(1)).numpy(), a.sum(1))
+    np.testing.assert_array_equal(x.squeeze().numpy(), a.squeeze())
+
+
+def test_a_tensor_is_indexed_by_tensors_and_lists():
+    x = mg.tensor(np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(x[x > 2.5].numpy(), [3, 4, 5])
+    np.testing.assert_array_equal(x[[1, 0], mg.tensor([2, 0])].numpy(), [5, 0])
+    np.testing.assert_array_equal([row.numpy() for row in x], x.numpy())
+
+
+def test_casting_between_precisions():
+    x = mg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = x.astype("float32")
+    assert y.dtype == np.float32 and x.astype("float64") is x
+    y.backward(mg.tensor([3.0, 4.0]))
+    assert x.grad.dtype == np.float64
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
+    assert not x.astype("int64").requires_grad
