@@ -1,6 +1,6 @@
 """Where the time of a training step goes: by operation, by kernel, by layer.
 
-with Profile(backend) as profile:
+with Profile(algorithm.backend, algorithm.modules) as profile:
     for batch in batches:
         algorithm.step(batch)
 print(profile.table(len(batches)))
@@ -48,12 +48,18 @@ class Work:
 class Profile(Observer):
     """Watches a device inside a with block, and waits for it after every kernel.
 
+    modules: the networks by name, so that layers are shown with their kind.
     operations: (name, "forward" or "backward") -> Work; layers: path -> Work; kernels: name -> Work, those that
     optimizers and random streams call too (all of it in `outside`); seconds: of the whole block.
     """
 
-    def __init__(self, backend: Backend):
+    def __init__(self, backend: Backend, modules: dict[str, Any] | None = None):
         self.backend = backend
+        self.kinds = {
+            f"{name}.{path}": type(module).__name__
+            for name, network in (modules or {}).items()
+            for path, module in network.named_modules()
+        }
         self.operations: dict[tuple[str, str], Work] = {}
         self.layers: dict[str, Work] = {}
         self.kernels: dict[str, Work] = {}
@@ -107,7 +113,8 @@ class Profile(Observer):
         lines.append(self._line("kernels outside: optimizers, random numbers", self.outside, steps))
         lines.append(self._line("the rest: Python, data, reports", rest, steps))
         lines += ["", _cells("kernel", "calls", "ms", "share", "GB/s", "GFLOP/s"), *self._lines(self.kernels, steps)]
-        lines += ["", _cells("layer, forward and backward", "calls", "ms", "share"), *self._lines(self.layers, steps)]
+        layers = {f"{path} {self.kinds.get(path, '')}": work for path, work in self.layers.items()}
+        lines += ["", _cells("layer, forward and backward", "calls", "ms", "share"), *self._lines(layers, steps)]
         return "\n".join(lines)
 
     def _lines(self, works: dict[str, Work], steps: int) -> list[str]:

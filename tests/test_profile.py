@@ -120,7 +120,7 @@ def test_the_weight_gradient_does_as_many_operations_as_the_layer():
 
 
 def test_the_table():
-    profile = Profile(CPU)
+    profile = Profile(CPU, {"generator": network()})
     profile.seconds = 1.0
     profile.operations = {("Tanh", "forward"): Work(4, 0.2), ("Linear", "backward"): Work(2, 0.5)}
     profile.kernels = {"tanh": Work(4, 0.1, 10**9), "matmul": Work(2, 0.4, 10**9, 3 * 10**9), "adam_step": Work(2, 0.1)}
@@ -136,4 +136,4 @@ def test_the_table():
     assert lines[6][-2:] == ["100.000", "20.0%"]  # what is left of the second
     assert ["matmul", "1.0", "200.000", "40.0%", "2.5", "7.5"] in lines
     assert ["tanh", "2.0", "50.000", "10.0%", "10.0"] in lines
-    assert lines[-1] == ["generator.1", "2.0", "100.000", "20.0%"]
+    assert lines[-1] == ["generator.1", "BatchNorm1d", "2.0", "100.000", "20.0%"]

@@ -122,7 +122,7 @@ def _profile(args: argparse.Namespace, devices: list[Device], sizes: list[int] |
                 algorithm, batch = prepare(workload.name, backend, size)
                 for _ in range(2):  # warm up
                     algorithm.step(batch)
-                with Profile(backend) as profile:
+                with Profile(backend, algorithm.modules) as profile:
                     for _ in range(PROFILED_STEPS):
                         algorithm.step(batch)
                 print(f"{workload.name}, batch size {size}: {profile.table(PROFILED_STEPS)}\n", flush=True)

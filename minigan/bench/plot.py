@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..files import replacing
-from .report import milliseconds
 from .suite import Results, Row
 
 STYLES = ("-", "--", ":")  # one a phase
@@ -46,6 +45,8 @@ def save_plot(results: Results, path: Path) -> None:
 
 def _panel(axis: Any, rows: list[Row]) -> None:
     """Median and quartiles over batch size; colour says the device, dashes the phase."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     devices, phases = (list(dict.fromkeys(getattr(row, field) for row in rows)) for field in ("device", "phase"))
     for d, device in enumerate(devices):
         for p, phase in enumerate(phases):
@@ -67,7 +68,11 @@ def _panel(axis: Any, rows: list[Row]) -> None:
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_xticks(sizes, [str(size) for size in sizes])
-    axis.yaxis.set_major_formatter(lambda value, _: milliseconds(value * 1e-3))
+    low, high = axis.get_ylim()
+    axis.set_ylim(low / 2, high * 2)
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("batch size")
     axis.set_ylabel("ms")
     axis.legend(fontsize=7)

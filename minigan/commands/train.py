@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import shlex
 import signal
+from contextlib import nullcontext
 from typing import Any
 
 from .. import data
@@ -14,6 +15,7 @@ from ..gan import GAN, Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
 from ..gan.diagnosis import Diagnosis
 from ..gan.evaluate import Evaluation, evaluator
+from ..profile import Profile
 
 METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
     parser.add_argument("--conv-algorithm", metavar="NAME", default="auto", help="force a convolution algorithm")
+    parser.add_argument("--profile", action="store_true", help="show in the end where the time went (slower meanwhile)")
     types = field_types()
     groups: dict[str, Any] = {}
     for field in dataclasses.fields(Config):
@@ -45,8 +48,12 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint and not args.resume:
         raise ValueError("--checkpoint is the file to --resume from: give both, or neither")
     trainer, directory = _resumed(args) if args.resume else _new(args)
-    with _stop_on_interrupt(trainer):
+    first = trainer.step
+    profile = Profile(trainer.algorithm.backend, trainer.algorithm.modules) if args.profile else None
+    with _stop_on_interrupt(trainer), profile or nullcontext():
         trainer.run()
+    if profile and trainer.step > first:
+        print(profile.table(trainer.step - first))
     if trainer.step < trainer.config.steps:
         command = shlex.join(["minigan", "train", "--out", str(directory), "--resume"])
         print(f"stopped after step {trainer.step}; continue with: {command}")
