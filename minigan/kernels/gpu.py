@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from .geometry import Geometry
+from .gpu_layout import channel_axis, common_order, reordered, summed_channels
+from .layout import Order, inverse
 from .reference import Array, ReferenceKernels
 
 SOURCES = Path(__file__).parent / "cuda"
@@ -48,7 +50,7 @@ def _in_memory_order(kernel):
         arrays = [operand for operand in operands if getattr(operand, "ndim", 0)]
         ndim = max((array.ndim for array in arrays), default=0)
         size = max((array.size for array in arrays), default=0)
-        order = _memory_order([array for array in arrays if array.ndim == ndim and array.size == size])
+        order = common_order([array for array in arrays if array.ndim == ndim and array.size == size])
         if order == tuple(range(ndim)):
             return kernel(self, *operands)
         shown = [
@@ -57,7 +59,7 @@ def _in_memory_order(kernel):
             else operand
             for operand in operands
         ]
-        return kernel(self, *shown).transpose(_inverse(order))
+        return kernel(self, *shown).transpose(inverse(order))
 
     return ordered
 
@@ -123,23 +125,23 @@ class GpuKernels(ReferenceKernels):
         return self._reduce("binary_cross_entropy", (x,), 1, 1, float(target), 1 / x.size).reshape(())
 
     def _map(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> Array:
-        """One launch of an element-wise kernel over arrays of one shape; the result is of the first one's dtype."""
+        """One launch of an element-wise kernel; the result has the first array's shape and dtype."""
         order, arrays = self._aligned(*arrays)
         out = self.empty(arrays[0].shape, arrays[0].dtype)
         self._launch("elementwise", name, out.dtype, out.size, *arrays, out, out.size, *scalars)
-        return _reordered(out, _inverse(order))
+        return reordered(out, inverse(order))
 
     # ------------------------------------------------------------ reductions
 
     @_real
     def sum(self, x, axes: tuple[int, ...], keepdims: bool):
         """As the twin; own kernels where the axes that lie outermost in memory are summed over, at least."""
-        order = _memory_order([x])
-        sizes = _channel_sizes(x, axes, order)
+        order = common_order([x])
+        sizes = summed_channels(x.shape, axes, order)
         if sizes is None:
             return super().sum(x, axes, keepdims)
-        total = self._reduce("channel_sums", (self.contiguous(_reordered(x, order)),), *sizes)
-        total = _reordered(total.reshape([1 if axis in axes else x.shape[axis] for axis in order]), _inverse(order))
+        total = self._reduce("channel_sums", (self.contiguous(reordered(x, order)),), *sizes)
+        total = reordered(total.reshape([1 if axis in axes else x.shape[axis] for axis in order]), inverse(order))
         return total if keepdims else total.reshape([n for axis, n in enumerate(x.shape) if axis not in axes])
 
     def _reduce(self, name: str, arrays: tuple[Array, ...], channels: int, inner: int, *scalars: float) -> Array:
@@ -218,7 +220,7 @@ class GpuKernels(ReferenceKernels):
     @_real
     def batch_statistics(self, x) -> tuple[Array, Array]:
         order, (x,) = self._aligned(x)
-        channels, inner = _channels(x, order)
+        channels, inner = channel_axis(x.shape, order)
         positions = x.size // channels
         shape, chunk, chunks = _reduction(channels, inner, positions)
         means, variances = self.empty((chunks, channels), x.dtype), self.empty((chunks, channels), x.dtype)
@@ -239,7 +241,7 @@ class GpuKernels(ReferenceKernels):
     def batch_norm_scale_grad(self, cotangent, x, mean, inv_std) -> Array:
         order, (cotangent, x) = self._aligned(cotangent, x)
         arrays = (cotangent, x, self.contiguous(mean), self.contiguous(inv_std))
-        return self._reduce("batch_norm_scale_grad", arrays, *_channels(x, order))
+        return self._reduce("batch_norm_scale_grad", arrays, *channel_axis(x.shape, order))
 
     @_real
     def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product) -> Array:
@@ -247,13 +249,13 @@ class GpuKernels(ReferenceKernels):
         return self._normalise("batch_norm_input_grad", (cotangent, x), per_channel)
 
     def _normalise(self, name: str, arrays: tuple[Array, ...], per_channel: tuple[Array, ...]) -> Array:
-        """One launch over arrays of one shape and arrays of shape (C,)."""
+        """One launch over arrays (N, C, ...) and arrays (C,)."""
         order, arrays = self._aligned(*arrays)
         x = arrays[0]
         out = self.empty(x.shape, x.dtype)
         operands = (*arrays, *[self.contiguous(array) for array in per_channel], out)
-        self._launch("normalisation", name, x.dtype, x.size, *operands, x.size, *_channels(x, order))
-        return _reordered(out, _inverse(order))
+        self._launch("normalisation", name, x.dtype, x.size, *operands, x.size, *channel_axis(x.shape, order))
+        return reordered(out, inverse(order))
 
     # ---------------------------------------------------------------- random
     # `counter` may also be a device array of one uint64: a recorded launch then reads the place in the stream anew.
@@ -276,7 +278,7 @@ class GpuKernels(ReferenceKernels):
         return mask.transpose(0, 3, 1, 2) if len(shape) == 4 else mask.reshape(shape)
 
     def _random(self, name: str, out: Array, per_thread: int, key: int, counter, *args: int) -> Array:
-        start, moved = (0, counter) if hasattr(counter, "dtype") else (counter, 0)
+        start, moved = (0, counter) if getattr(counter, "ndim", 0) else (int(counter), 0)
         words = [np.uint64(word & WORD) for word in (key, key >> 64, start)]
         threads = -(-out.size // per_thread)
         dtype = out.dtype if out.dtype.char in C_TYPES else np.dtype(np.float32)
@@ -290,7 +292,7 @@ class GpuKernels(ReferenceKernels):
         if velocity is None:
             self._step("sgd_step", (p, g), lr, weight_decay)
         else:
-            self._step("sgd_momentum_step", (p, g, velocity), lr, momentum, bool(nesterov), weight_decay)
+            self._step("sgd_momentum_step", (p, g, velocity), lr, momentum, nesterov, weight_decay)
 
     @_real
     def rmsprop_step(self, p, g, square, *, lr, alpha, eps, weight_decay) -> None:
@@ -307,8 +309,8 @@ class GpuKernels(ReferenceKernels):
         p, g, *state = arrays
         if not all(array.flags.c_contiguous for array in (p, *state)):
             raise ValueError(f"{name} writes in place and needs arrays without gaps; give it whole buffers")
-        scalars = tuple([int(s) if isinstance(s, bool) else float(s) for s in scalars])
-        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *scalars)
+        numbers = [float(scalar) for scalar in scalars]
+        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *numbers)
 
     # ---------------------------------------------------------------- launch
 
@@ -326,51 +328,15 @@ class GpuKernels(ReferenceKernels):
         grid, block = threads if isinstance(threads, tuple) else ((-(-threads // BLOCK),), (BLOCK,))
         function(grid, block, args)
 
-    def _aligned(self, *arrays: Array) -> tuple[tuple[int, ...], tuple[Array, ...]]:
-        """Their common memory order, and the arrays C-contiguous in it: one that lies otherwise is copied."""
-        order = _memory_order(arrays)
-        return order, tuple([self.contiguous(_reordered(array, order)) for array in arrays])
+    def _aligned(self, *arrays: Array) -> tuple[Order, tuple[Array, ...]]:
+        """A common memory order, and the arrays C-contiguous in it: one that lies otherwise is copied.
 
-
-def _memory_order(arrays) -> tuple[int, ...]:
-    """Axes from the outermost in memory to the innermost: those of the first array that lies in another than C order
-    without gaps (channels-last images keep an operation channels-last), else C order."""
-    for array in arrays:
-        if not array.flags.c_contiguous:
-            order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
-            if array.transpose(order).flags.c_contiguous:
-                return order
-    return tuple(range(arrays[0].ndim)) if arrays else ()
-
-
-def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(range(len(order)), key=order.__getitem__))
-
-
-def _reordered(array, order: tuple[int, ...]):
-    return array if order == tuple(range(len(order))) else array.transpose(order)
-
-
-def _channel_sizes(x, axes: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, int] | None:
-    """(channels, inner) where a sum over axes is, in memory, one over outer and inner of (outer, channels, inner)."""
-    axes_that_count = [axis for axis in order if x.shape[axis] != 1]
-    summed = [axis in axes for axis in axes_that_count]
-    if x.size == 0 or not summed or not summed[0]:
-        return None
-    if all(summed):
-        return 1, 1
-    start = summed.index(False)
-    stop = start + summed.count(False)
-    if any(summed[start:stop]):
-        return None
-    sizes = [x.shape[axis] for axis in axes_that_count]
-    return math.prod(sizes[start:stop]), math.prod(sizes[stop:])
-
-
-def _channels(x, order: tuple[int, ...]) -> tuple[int, int]:
-    """(channels, inner) of an array whose memory, seen as (outer, channels, inner), has its axis 1 in the middle."""
-    place = order.index(1)
-    return x.shape[place], math.prod(x.shape[place + 1 :])
+        All take the shape of the first.
+        """
+        shape = arrays[0].shape
+        arrays = tuple([x if x.shape == shape else self.xp.broadcast_to(x, shape) for x in arrays])
+        order = common_order(arrays)
+        return order, tuple([self.contiguous(reordered(array, order)) for array in arrays])
 
 
 def _reduction(channels: int, inner: int, positions: int) -> tuple[tuple, int, int]:

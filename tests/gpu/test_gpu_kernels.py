@@ -133,6 +133,8 @@ def test_mask_scale(shape, dtype, layout, seed):
     x, host = values(seed, shape, dtype, layout)
     mask = np.random.default_rng(seed).random(shape) < 0.7
     check(GPU.mask_scale(x, fake_cupy.asarray(mask), 1 / 0.7), TWIN.mask_scale(host, mask, 1 / 0.7))
+    rows = mask[..., :1]
+    check(GPU.mask_scale(x, fake_cupy.asarray(rows), 2.0), TWIN.mask_scale(host, rows, 2.0))
 
 
 def test_softplus_and_sigmoid_do_not_overflow():

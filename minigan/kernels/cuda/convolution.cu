@@ -26,9 +26,9 @@ extern "C" __global__ void im2col(
     int x_offset = tap % g.kernel_width * g.dilation_x - g.left;
 
     long long row = ((long long)blockIdx.x * blockDim.y + threadIdx.y) * ROWS;
-    int pixel = row % (g.output_height * g.output_width);
-    int j = pixel % g.output_width, i = pixel / g.output_width;
-    long long image = row / (g.output_height * g.output_width);
+    int j = (int)row % g.output_width;
+    int i = (int)row / g.output_width % g.output_height;
+    long long image = (int)row / g.output_width / g.output_height;
     for (int step = 0; step < ROWS && row < rows; ++step, ++row) {
         int in_y = i * g.stride_y + y_offset, in_x = j * g.stride_x + x_offset;
         bool inside = 0 <= in_y && in_y < g.height && 0 <= in_x && in_x < g.width;
@@ -61,8 +61,8 @@ extern "C" __global__ void col2im(
 {
     long long element = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (element >= n) return;
-    int c = element % channels;
-    int pixel = element / channels; // over all images
+    int c = (int)element % (int)channels;
+    int pixel = (int)element / (int)channels; // over all images
     int in_x = pixel % g.width + g.left;
     int in_y = pixel / g.width % g.height + g.top;
     long long image = pixel / g.width / g.height;

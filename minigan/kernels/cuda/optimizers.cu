@@ -11,7 +11,7 @@ extern "C" __global__ void sgd_step(REAL *p, const REAL *g, long long n, double 
 }
 
 extern "C" __global__ void sgd_momentum_step(
-    REAL *p, const REAL *g, REAL *velocity, long long n, double lr, double momentum, long long nesterov,
+    REAL *p, const REAL *g, REAL *velocity, long long n, double lr, double momentum, double nesterov,
     double weight_decay)
 {
     ELEMENT
