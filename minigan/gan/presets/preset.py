@@ -63,11 +63,12 @@ class Preset:
 
 
 def _add_dropout(network: nn.Module, p: float, rng: Generator) -> None:
-    """Dropout behind every activation, unless the network has dropout of its own (which reads the same setting)."""
+    """The network's own dropout with probability p; in one that has none, dropout behind every activation."""
     modules = [module for _, module in network.named_modules()]
-    if any(isinstance(module, nn.Dropout) for module in modules):
-        return
-    for module in modules:
+    own = [module for module in modules if isinstance(module, nn.Dropout)]
+    for module in own:
+        module.p = p
+    for module in [] if own else modules:
         for name, child in list(module.children()):
             if isinstance(child, ACTIVATIONS):
                 setattr(module, name, nn.Sequential(child, nn.Dropout(p, rng=rng)))
