@@ -17,6 +17,7 @@ from .tiles import Tiles
 
 TILES = 512  # tiles that are transformed and multiplied at a time: their matrices should stay in the cache
 SMALL_PRODUCT = 10**6  # multiplications: up to here BLAS multiplies without copying the operands first
+APART = 16  # elements between the matrices of two points
 DEPTH = 64  # terms of a product that are added up in one go: long sums in single precision lose digits
 
 
@@ -80,30 +81,26 @@ class Bilinear:
     def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray) -> np.ndarray:
         """(n, H, W, C) -> (P, T, K): every tile times the matrix."""
         matrix = matrix.astype(array.dtype)
-        count, depth = math.prod(tiles.count), math.prod(tiles.phases) * array.shape[3]
-        out = self.pool.empty((len(matrix), len(array) * count, depth), array.dtype)
-        width = columns(matrix, depth)
+        count = math.prod(tiles.count)
+        points = self.points(len(matrix), len(array) * count, tiles.depth(array), array.dtype)
 
         def run(images: slice) -> None:
+            part = points[:, images.start * count : images.stop * count]
             read = tiles.read(array[images], self.pool)
-            part = out[:, images.start * count : images.stop * count]
-            operand = read.reshape(*read.shape[:2], -1, width).transpose(0, 2, 1, 3)
-            np.matmul(matrix, operand, out=part.reshape(*part.shape[:2], -1, width).transpose(1, 2, 0, 3))
+            np.matmul(matrix, pieces(read, matrix), out=tile_major(part, read, matrix))
 
         self.team.run(run, slices(len(array), self.share(len(array))))
-        return out
+        return points
 
     def synthesize(self, matrix: np.ndarray, tiles: Tiles, points: np.ndarray, array: np.ndarray, bias) -> None:
         """The adjoint: (P, T, K) -> (n, H, W, C), plus a bias (C,) or None."""
         matrix = np.ascontiguousarray(matrix.T, array.dtype)
         count = math.prod(tiles.count)
-        width = columns(matrix, points.shape[2])
 
         def run(images: slice) -> None:
             part = points[:, images.start * count : images.stop * count]
-            written = self.pool.empty((part.shape[1], len(matrix), part.shape[2]), array.dtype)
-            operand = part.reshape(*part.shape[:2], -1, width).transpose(1, 2, 0, 3)
-            np.matmul(matrix, operand, out=written.reshape(*written.shape[:2], -1, width).transpose(0, 2, 1, 3))
+            written = self.pool.empty(tiles.read_shape(array[images]), array.dtype)
+            np.matmul(matrix, tile_major(part, written, matrix), out=pieces(written, matrix))
             tiles.add_back(written, array[images], self.pool)
             if bias is not None:
                 np.add(array[images], bias, out=array[images])
@@ -112,7 +109,7 @@ class Bilinear:
 
     def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """(P, M, K) x (P, K, N) -> (P, M, N)."""
-        out = self.pool.empty((len(a), a.shape[1], b.shape[2]), a.dtype)
+        out = self.points(len(a), a.shape[1], b.shape[2], a.dtype)
         depths = slices(a.shape[2], DEPTH)
 
         def run(p: int) -> None:
@@ -126,8 +123,25 @@ class Bilinear:
         self.team.run(run, range(len(a)))
         return out
 
+    def points(self, points: int, rows: int, columns: int, dtype) -> np.ndarray:
+        """An empty (P, rows, columns), with matrices a little apart: at a power of two they would share cache lines."""
+        size = rows * columns
+        return self.pool.empty((points, size + APART), dtype)[:, :size].reshape(points, rows, columns)
+
     def share(self, images: int) -> int:
-        return max(1, images // 16)
+        return max(1, images // 32)
+
+
+def pieces(tiles: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(T, rows of phases, positions, k) -> (T, rows of phases, pieces, positions, k of a piece): small products."""
+    count, phases, positions, k = tiles.shape
+    return tiles.reshape(count, phases, positions, -1, columns(matrix, k)).transpose(0, 1, 3, 2, 4)
+
+
+def tile_major(points: np.ndarray, tiles: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(P, T, K) -> (T, rows of phases, pieces, P, k of a piece), to go with the pieces of `tiles`."""
+    count, phases, _, k = tiles.shape
+    return points.reshape(len(points), count, phases, -1, columns(matrix, k)).transpose(1, 2, 3, 0, 4)
 
 
 def columns(matrix: np.ndarray, depth: int) -> int:

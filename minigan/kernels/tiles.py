@@ -36,8 +36,17 @@ class Tiles:
         )
         return rows, columns
 
+    def depth(self, x: np.ndarray) -> int:
+        """Channels of all phases of (n, H, W, C)."""
+        return math.prod(self.phases) * x.shape[3]
+
+    def read_shape(self, x: np.ndarray) -> tuple[int, int, int, int]:
+        """The shape of `read(x)`."""
+        tiles = len(x) * math.prod(self.count)
+        return tiles, self.phases[0], math.prod(self.length), self.phases[1] * x.shape[3]
+
     def read(self, x: np.ndarray, pool: BufferPool) -> np.ndarray:
-        """(n, H, W, C) -> (n tiles, positions, channels), zeros outside the image. A view where that is possible."""
+        """(n, H, W, C) -> (tiles, rows of phases, positions, columns of phases and channels); zeros outside the image."""
         if self.start != (0, 0) or self.span != self.size or not x.flags.c_contiguous:
             (top, bottom, left, right), (down, across) = self._overlap()
             padded = pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
@@ -52,21 +61,21 @@ class Tiles:
             copy = pool.empty(windows.shape, x.dtype)
             np.copyto(copy, windows)
             windows = copy
-        return windows.reshape(-1, math.prod(self.length), math.prod(self.phases) * x.shape[3])
+        return windows.reshape(self.read_shape(x))
 
     def add_back(self, tiles: np.ndarray, x: np.ndarray, pool: BufferPool) -> None:
         """The adjoint of read, into (n, H, W, C): what several tiles share is added up; what none has is zero."""
         exact = self.start == (0, 0) and self.span == self.size
         padded = x if exact else pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
-        tiles = tiles.reshape(len(x), *self.count, *self.length, *self.phases, x.shape[3])
+        tiles = tiles.reshape(len(x), *self.count, self.phases[0], *self.length, self.phases[1], x.shape[3])
         rows, columns = (range(0, length, step) for length, step in zip(self.length, self.step, strict=True))
         if len(rows) > 1 or len(columns) > 1:
             padded[:, self.count[0] * self.step[0] * self.phases[0] :] = 0
             padded[:, :, self.count[1] * self.step[1] * self.phases[1] :] = 0
         for i in rows:  # the tiles in pieces of `step`: the same piece of different tiles never overlaps
             for j in columns:
-                piece = tiles[:, :, :, i : i + self.step[0], j : j + self.step[1]]
-                place = self._windows(padded, (i, j), piece.shape[3:5])
+                piece = tiles[:, :, :, :, i : i + self.step[0], j : j + self.step[1]]
+                place = self._windows(padded, (i, j), piece.shape[4:6])
                 if (i, j) == (0, 0):
                     np.copyto(place, piece)
                 else:
@@ -80,13 +89,13 @@ class Tiles:
             x[:, down, across] = padded[:, top:bottom, left:right]
 
     def _windows(self, x: np.ndarray, first: Pair, length: Pair) -> np.ndarray:
-        """A view (n, tile rows, tile columns, rows, columns, phase rows, phase columns, C) of the tiles' pixels."""
+        """A view (n, tile rows, tile columns, phase rows, rows, columns, phase columns, C) of the tiles' pixels."""
         image, row, column, channel = x.strides
         (down, across), (rows, columns) = self.phases, self.step
         return as_strided(
             x[:, first[0] * down :, first[1] * across :],
-            (len(x), *self.count, *length, *self.phases, x.shape[3]),
-            (image, rows * down * row, columns * across * column, down * row, across * column, row, column, channel),
+            (len(x), *self.count, down, *length, across, x.shape[3]),
+            (image, rows * down * row, columns * across * column, row, down * row, across * column, column, channel),
         )
 
     def _overlap(self):
