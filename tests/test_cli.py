@@ -507,6 +507,15 @@ def test_when_all_checkpoints_are_damaged(refused, trained):
     assert "step_00000008.npz is truncated" in error and "no earlier one beside it is good" in error
 
 
+def test_a_checkpoint_of_something_else(refused, trained):
+    state = checkpoint.load(trained / "checkpoints/step_00000008.npz")
+    del state["optimizers"]["generator"]
+    for other, missing in (({"step": 3}, "config"), (state, "generator")):
+        checkpoint.save(trained / "other.npz", other)
+        error = refused(*RESUME, "--checkpoint", "out/other.npz")
+        assert f"out/other.npz is a checkpoint, but not one of a run: it has no '{missing}'" in error
+
+
 @pytest.mark.parametrize(
     "words, message",
     [

@@ -90,8 +90,11 @@ class Run:
         """The algorithm as a checkpoint (by default the latest) left it, and that checkpoint's state."""
         path = path or self.latest_checkpoint()
         state = checkpoint.load(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConfigWarning)  # was shown when the run began
-            algorithm = create(Config.from_dict(state["config"], str(path)), device)
-        algorithm.load_state_dict(state)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConfigWarning)  # was shown when the run began
+                algorithm = create(Config.from_dict(state["config"], str(path)), device)
+            algorithm.load_state_dict(state)
+        except KeyError as error:
+            raise ValueError(f"{path} is a checkpoint, but not one of a run: it has no {error}") from None
         return algorithm, state

@@ -21,7 +21,7 @@ def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False, la
     """`count` samples, images (count, C, H, W) in [-1, 1] or points (count, 2); the same for the same seed.
 
     interpolate: rows of 8 images, each from one latent to another along the sphere (count is rounded up to rows).
-    label: the class of all (a conditional model draws its classes in turn without it).
+    label: the class of all (without it a conditional model draws its classes in turn, row by row in interpolations).
     Raises ValueError for a label that the model does not know.
     """
     rng = Generator(seed, algorithm.backend, stream=SAMPLES)
@@ -30,7 +30,7 @@ def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False, la
         latents = slerp(algorithm, algorithm.latents(rows, rng), algorithm.latents(rows, rng))
     else:
         latents = algorithm.latents(count, rng)
-    labels = _labels(algorithm, len(latents), label)
+    labels = _labels(algorithm, len(latents), label, in_a_row=ROW if interpolate else 1)
     parts = []
     for start in range(0, len(latents), BATCH):
         part = slice(start, start + BATCH)
@@ -38,15 +38,15 @@ def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False, la
     return np.concatenate(parts)
 
 
-def _labels(algorithm: GAN, count: int, label: int | None) -> Tensor | None:
-    classes = algorithm.config.classes
+def _labels(algorithm: GAN, count: int, label: int | None, in_a_row: int) -> Tensor | None:
+    classes, xp = algorithm.config.classes, algorithm.backend.xp
     if label is None:
-        return algorithm.labels_in_turn(count) if classes else None
+        return Tensor(xp.arange(count) // in_a_row % classes, algorithm.backend) if classes else None
     if not classes:
         raise ValueError(f"the preset {algorithm.config.preset} has no labels to ask for: leave --label out")
     if not 0 <= label < classes:
         raise ValueError(f"label {label} is unknown: expected 0 to {classes - 1}")
-    return Tensor(algorithm.backend.xp.full(count, label), algorithm.backend)
+    return Tensor(xp.full(count, label), algorithm.backend)
 
 
 def picture(config: Config, samples: np.ndarray, columns: int | None = None) -> Image.Image:
