@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 from tqdm import tqdm
 
-from ..autograd import no_grad
+from ..autograd import Tensor, grad
 from ..metrics.features import digit_features
 from ..metrics.neighbours import squared_distances
 from ..rng import Generator
@@ -25,11 +25,8 @@ SAMPLES = 128  # of them
 WINDOW = 10  # logged steps in a row that must agree
 WARM_UP = 500  # steps before anything is asked of the fakes that fresh weights cannot give
 
-# The discriminator's loss when it cannot tell real from fake; Wasserstein's critic has none to be held against.
-UNDECIDED = {
-    "minimax": math.log(4), "non_saturating": math.log(4), "relativistic": math.log(4), "least_squares": 0.25,
-    "hinge": 2.0, "wasserstein": math.nan,
-}  # fmt: skip
+# The logit of a discriminator that cannot tell real from fake, where that is not 0.
+UNDECIDED = {"least_squares": 0.5}
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,10 @@ class Observation:
     """What is read at a logged step. Spreads and distances are in units of the real samples' spread."""
 
     step: int
-    loss: float  # of the discriminator, penalties left out, over that of an undecided one
+    loss: float  # of the discriminator, penalties left out, over that of an undecided one; nan where that is 0
     gap: float  # mean C(x) - mean C(G(z)), in standard deviations of all these logits
+    push: float  # d loss / dC(G(z)) - d loss / dC(x) of the discriminator: positive where a step widens the gap
+    pull: float  # mean |d loss / dC(G(z))| of the generator, over the same before an undecided discriminator
     gradient: float  # root mean square of the generator's gradient
     usual_gradient: float  # its median so far, or that of the first step if greater
     spread: float  # root mean square distance of the fakes from their mean
@@ -65,9 +64,11 @@ def _saturated(window: Sequence[Observation]) -> str | None:
 
 def _vanished(window: Sequence[Observation]) -> str | None:
     now = window[-1]
-    if not all(o.gradient < 1e-3 * o.usual_gradient for o in window):
-        return None
-    return f"the generator's gradient is {now.gradient:.1e} a weight, {now.usual_gradient:.1e} was usual before"
+    if all(o.pull < 0.01 for o in window):
+        return f"a fake's logit moves the generator's loss {now.pull:.1e} times as much as an undecided one's would"
+    if all(o.gradient < 1e-3 * o.usual_gradient for o in window):
+        return f"the generator's gradient is {now.gradient:.1e} a weight, {now.usual_gradient:.1e} was usual before"
+    return None
 
 
 def _collapsed(window: Sequence[Observation]) -> str | None:
@@ -100,9 +101,12 @@ def _oscillating(window: Sequence[Observation]) -> str | None:
 
 
 def _reversed(window: Sequence[Observation]) -> str | None:
-    if not all(o.gap < -0.5 for o in window):
+    if not all(o.gap < 0 and o.push < 0 for o in window):
         return None
-    return f"since step {window[0].step:,} fakes get higher logits than real samples, by {-window[-1].gap:.2g} std"
+    return (
+        f"since step {window[0].step:,} fakes get higher logits than real samples, now by {-window[-1].gap:.2g} standard "
+        "deviations, and the discriminator's loss falls when they get still higher ones"
+    )
 
 
 FINDINGS = (
@@ -137,9 +141,9 @@ FINDINGS = (
     Finding(
         "critic's sign reversed",
         _reversed,
-        "the discriminator rates fakes above real samples: its loss has the wrong sign, or it is too slow to follow",
-        "with an objective of your own: D minimises mean C(G(z)) - mean C(x), G minimises -mean C(G(z)); with "
-        "minigan's: a higher --lr-discriminator, --discriminator-steps 2",
+        "the discriminator is trained to rate fakes above real samples, and the generator to undo it",
+        "in an objective of your own, the other sign: a critic minimises mean C(G(z)) - mean C(x), the generator "
+        "-mean C(G(z)); minigan's own is --objective wasserstein",
     ),
 )
 
@@ -163,6 +167,9 @@ class Diagnosis(Reporter):
         self.told: set[str] = set()
         self.latents = algorithm.latents(SAMPLES, Generator(algorithm.config.seed, algorithm.backend, STREAM))
         self.modes = _mode_counter(trainer)
+        logit = UNDECIDED.get(algorithm.config.objective, 0.0)
+        logits = Tensor(algorithm.backend.xp.full((2, 1), logit, "float32"), algorithm.backend)
+        self.undecided_loss, _, self.undecided_pull = _slopes(algorithm, logits, logits, logits)
         batches = -(-SAMPLES // trainer.config.images_per_step)
         real = np.concatenate([trainer.batch(step).images.numpy() for step in range(batches)])
         self.unit = _spread(real.reshape(len(real), -1))
@@ -184,18 +191,20 @@ class Diagnosis(Reporter):
 
     def observe(self, trainer: Trainer, report: Report) -> Observation:
         algorithm = trainer.algorithm
-        real, fake = report.real_logits.detach(), report.fake_logits.detach()
-        logits = np.concatenate([real.numpy().ravel(), fake.numpy().ravel()])
-        with no_grad():
-            loss = algorithm.objective.discriminator_loss(real, fake).item()
+        real, fake = report.real_logits, report.fake_logits
+        loss, push, pull = _slopes(algorithm, real, fake, report.updated_fake_logits)
+        gap = real.numpy().mean() - fake.numpy().mean()
+        deviation = np.concatenate([real.numpy(), fake.numpy()]).std()
         fakes = algorithm.sample(self.latents).numpy()
         points = fakes.reshape(len(fakes), -1) / self.unit
         spread = _spread(points)
         self.best_spread = max(self.best_spread, spread)
         return Observation(
             step=trainer.step,
-            loss=loss / UNDECIDED[algorithm.config.objective],
-            gap=float((real.mean().item() - fake.mean().item()) / (logits.std() + 1e-30)),
+            loss=loss / self.undecided_loss if self.undecided_loss else math.nan,
+            gap=float(gap / max(deviation, 1e-30)),
+            push=push,
+            pull=pull / self.undecided_pull,
             gradient=self.gradients[-1],
             usual_gradient=max(self.gradients[0], median(self.gradients)),
             spread=spread,
@@ -211,6 +220,16 @@ class Diagnosis(Reporter):
         if self.path:
             with self.path.open("a") as file:
                 file.write(message + "\n")
+
+
+def _slopes(algorithm: GAN, real: Tensor, fake: Tensor, updated_fake: Tensor) -> tuple[float, float, float]:
+    """The discriminator's loss, its slope against the gap between real and fake logits, and the generator's slope."""
+    objective = algorithm.objective
+    real, fake, updated_fake = (Tensor(t.data, t.backend, requires_grad=True) for t in (real, fake, updated_fake))
+    loss = objective.discriminator_loss(real, fake)
+    by_real, by_fake = (slope.numpy().sum() for slope in grad(loss, (real, fake)))
+    (by_updated,) = grad(objective.generator_loss(updated_fake, real.detach()), (updated_fake,))
+    return loss.item(), float(by_fake - by_real), float(np.abs(by_updated.numpy()).sum())
 
 
 def _mode_counter(trainer: Trainer) -> Callable[[np.ndarray], np.ndarray]:
