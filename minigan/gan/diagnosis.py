@@ -104,8 +104,8 @@ def _reversed(window: Sequence[Observation]) -> str | None:
     if not all(o.gap < 0 and o.push < 0 for o in window):
         return None
     return (
-        f"since step {window[0].step:,} fakes get higher logits than real samples, now by {-window[-1].gap:.2g} standard "
-        "deviations, and the discriminator's loss falls when they get still higher ones"
+        f"since step {window[0].step:,} fakes get higher logits than real samples, now by {-window[-1].gap:.2g} "
+        "standard deviations, and the discriminator's loss falls when they get still higher ones"
     )
 
 

@@ -53,6 +53,10 @@ class Evaluator:
         shared: Protocol = {"N": self.samples, "seed": self.seed, "batch norm": "running statistics"}
         return Score(name, value, spread, shared | protocol)
 
+    def beside(self, fakes: np.ndarray, reals: np.ndarray) -> Image.Image:
+        """Fakes on the left, real samples on the right."""
+        return images.side_by_side(picture(self.config, fakes), picture(self.config, reals), ("generated", "real"))
+
     def rng(self) -> np.random.Generator:
         """The same stream for every score: no score depends on which others are asked for."""
         return np.random.default_rng(self.seed)
@@ -132,7 +136,7 @@ class Digits(Evaluator):
         nearest = train[metrics.nearest_neighbours(fakes[:ROWS], train, NEIGHBOURS).indices.ravel()]
         left, right = images.grid(fakes[:ROWS], columns=1), images.grid(nearest, columns=NEIGHBOURS)
         return {
-            "comparison.png": _beside(fakes[:SHOWN], reals),
+            "comparison.png": self.beside(fakes[:SHOWN], reals),
             "neighbours.png": images.side_by_side(_doubled(left), _doubled(right), ("fake", "nearest training images")),
         }
 
@@ -156,7 +160,7 @@ class StackedDigits(Evaluator):
         return [self.score("modes", modes, extractor | {"of": 1000}), self.score("reverse KL", kl, extractor)]
 
     def pictures(self, fakes: np.ndarray) -> dict[str, Image.Image]:
-        return {"comparison.png": _beside(fakes[:SHOWN], self.dataset.batch(np.arange(SHOWN)))}
+        return {"comparison.png": self.beside(fakes[:SHOWN], self.dataset.batch(np.arange(SHOWN)))}
 
 
 class Mixture(Evaluator):
@@ -184,7 +188,7 @@ class Mixture(Evaluator):
         ]
 
     def pictures(self, fakes: np.ndarray) -> dict[str, Image.Image]:
-        return {"comparison.png": _beside(fakes, self.points.draw(len(fakes), self.rng()))}
+        return {"comparison.png": self.beside(fakes, self.points.draw(len(fakes), self.rng()))}
 
 
 def evaluator(config: Config, samples: int | None = None, seed: int = 0, device: str | Backend = "cpu") -> Evaluator:
@@ -226,10 +230,6 @@ class Evaluation(Reporter):
 def column(name: str) -> str:
     """A score's column in metrics.csv: "NDB/K" -> "ndb_k"."""
     return re.sub(r"\W+", "_", name.lower())
-
-
-def _beside(fakes: np.ndarray, reals: np.ndarray) -> Image.Image:
-    return images.side_by_side(picture(fakes), picture(reals), ("generated", "real"))
 
 
 def _doubled(image: Image.Image) -> Image.Image:

@@ -158,8 +158,8 @@ def test_every_option_that_is_advised_exists():
 def window(steps=None, **changes):
     """WINDOW observations of a sound run, with changes: a value, or one for each."""
     sound = {
-        "loss": 0.8, "gap": 1.0, "push": 1.0, "pull": 1.0, "gradient": 1e-2, "usual_gradient": 1e-2, "spread": 1.0, "best_spread": 1.1,
-        "mean": np.zeros(2), "modes": np.full(10, SAMPLES // 10),
+        "loss": 0.8, "gap": 1.0, "push": 1.0, "pull": 1.0, "gradient": 1e-2, "usual_gradient": 1e-2, "spread": 1.0,
+        "best_spread": 1.1, "mean": np.zeros(2), "modes": np.full(10, SAMPLES // 10),
     }  # fmt: skip
     return [
         Observation(
