@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -69,40 +68,22 @@ def check_agreement(losses: dict[str, list[tuple[float, float]]], tolerances: tu
 def race(
     workload: str, update: str, names: list[str], *, threads: int, device: str, rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
-    """One row a contestant, in the order given: its times in milliseconds a step, or why it is unavailable."""
+    """One row a contestant, in the order given: its figures, or why it is unavailable.
+
+    rounds: turns of each; seconds: what a turn should take.
+    """
     start, others_before = time.perf_counter(), work_of_others()
-    rows: dict[str, dict[str, Any]] = {}
+    rows = {name: {"workload": workload, "update": update, "contestant": name} for name in names}
     processes: list[Process] = []
     try:
-        for name in names:
-            rows[name] = {"workload": workload, "update": update, "contestant": name}
+        for name, row in rows.items():
             try:
-                process = Process(name, workload, update, threads=threads, device=device)
+                processes.append(Process(name, workload, update, threads=threads, device=device))
             except Unavailable as reason:
-                rows[name]["unavailable"] = str(reason)
-                continue
-            processes.append(process)
-            rows[name] |= {"versions": process.details, "milliseconds": []}
-        tolerances = WORKLOADS[workload].tolerances
-        losses = {process.name: process.first_losses(len(tolerances)) for process in processes}
-        check_agreement(losses, tolerances)
-
-        steps = {}
-        for process in processes:
-            process.seconds(2)  # whatever the first steps with dropout still have to build
-            steps[process.name] = max(2, round(seconds / (process.seconds(3) / 3)))
-        for turn in range(rounds):
-            first = turn % len(processes)  # nobody always follows the same one
-            for process in processes[first:] + processes[:first]:
-                time.sleep(0.05)  # let the threads of the one before go to sleep
-                elapsed = process.seconds(steps[process.name])
-                rows[process.name]["milliseconds"].append(1e3 * elapsed / steps[process.name])
-        for process in processes:
-            row = rows[process.name]
-            low, median, high = statistics.quantiles(row["milliseconds"], n=4, method="inclusive")
-            row |= {"losses": losses[process.name], "steps_a_round": steps[process.name]}
-            row |= {"median": median, "quartiles": (low, high), "peak_memory": process.peak_memory()}
-            row["ratio"] = median / rows[processes[0].name]["median"]
+                row["unavailable"] = str(reason)
+        if processes:
+            for name, figures in measure(processes, WORKLOADS[workload].tolerances, rounds, seconds).items():
+                rows[name] |= figures
     finally:
         for process in processes:
             process.close()
@@ -110,22 +91,55 @@ def race(
     return [{**row, "cores_used_by_others": round(others, 2)} for row in rows.values()]
 
 
+def measure(
+    processes: list[Process], tolerances: tuple[float, ...], rounds: int, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """By contestant: versions, first losses, milliseconds a step in every round, their quartiles, peak memory."""
+    losses = {process.name: process.first_losses(len(tolerances)) for process in processes}
+    check_agreement(losses, tolerances)
+
+    steps = {}
+    for process in processes:
+        process.seconds(2)  # whatever the first steps with dropout still have to build
+        steps[process.name] = max(2, round(seconds / (process.seconds(3) / 3)))
+    times: dict[str, list[float]] = {process.name: [] for process in processes}
+    for turn in range(rounds):
+        first = turn % len(processes)  # nobody always follows the same one
+        for process in processes[first:] + processes[:first]:
+            time.sleep(0.05)  # let the threads of the one before go to sleep
+            times[process.name].append(1e3 * process.seconds(steps[process.name]) / steps[process.name])
+
+    quartiles = {name: np.percentile(values, [25, 50, 75]).tolist() for name, values in times.items()}
+    return {
+        process.name: {
+            "versions": process.details,
+            "losses": losses[process.name],
+            "steps_a_round": steps[process.name],
+            "milliseconds": times[process.name],
+            "quartiles": quartiles[process.name],  # first, median, third
+            "ratio": quartiles[process.name][1] / quartiles[processes[0].name][1],
+            "peak_memory": process.peak_memory(),
+        }
+        for process in processes
+    }
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows of one race as text."""
-    runners = [row for row in rows if "median" in row]
-    title = f"{rows[0]['workload']}, {rows[0]['update']}"
+    runners = [row for row in rows if "quartiles" in row]
+    lines = [f"{rows[0]['workload']}, {rows[0]['update']}"]
     if rows[0]["cores_used_by_others"] > 0.1:
-        title += f" (other programs used {rows[0]['cores_used_by_others']} cores meanwhile: times are too long)"
-    if not runners:
-        return "\n".join([title, *(f"  {row['contestant']}: {row['unavailable']}" for row in rows)])
-    ratio = f"time / {runners[0]['contestant']}'s"
-    lines = [title, f"  {'contestant':<22}{'ms a step':>10}{'quartiles':>19}{ratio:>18}{'peak MB':>9}"]
+        lines[0] += f" (other programs used {rows[0]['cores_used_by_others']} cores meanwhile: times are too long)"
+    if runners:
+        ratio = f"time / {runners[0]['contestant']}'s"
+        lines.append(f"  {'contestant':<22}{'ms a step':>10}{'quartiles':>20}{ratio:>24}{'peak MB':>9}")
     for row in rows:
         if row in runners:
-            quartiles = "{:.2f} to {:.2f}".format(*row["quartiles"])
-            figures = f"{row['median']:>10.2f}{quartiles:>19}{row['ratio']:>18.2f}{row['peak_memory'] / 1e6:>9.0f}"
+            low, median, high = row["quartiles"]
+            spread = f"{low:.2f} to {high:.2f}"
+            figures = f"{median:>10.2f}{spread:>20}{row['ratio']:>24.2f}{row['peak_memory'] / 1e6:>9.0f}"
         else:
-            figures = f"  unavailable: {row['unavailable']}"
+            figures = f" unavailable: {row['unavailable']}"
         lines.append(f"  {row['contestant']:<22}{figures}")
     return "\n".join(lines)
 
@@ -137,7 +151,7 @@ def plot(races: list[list[dict[str, Any]]], facts: dict[str, Any], path: Path) -
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    races = [[row for row in rows if "median" in row] for rows in races]
+    races = [[row for row in rows if "quartiles" in row] for rows in races]
     columns = min(4, len(races))
     lines = -(-len(races) // columns)
     figure, axes = pyplot.subplots(lines, columns, figsize=(4 * columns, 2.6 * lines), squeeze=False)
@@ -145,12 +159,12 @@ def plot(races: list[list[dict[str, Any]]], facts: dict[str, Any], path: Path) -
         axis.remove()
     for axis, rows in zip(axes.flat, races, strict=False):
         names = [row["contestant"] for row in rows]
-        medians = [row["median"] for row in rows]
-        whiskers = np.abs(np.array([row["quartiles"] for row in rows]).T - medians)
+        lows, medians, highs = np.array([row["quartiles"] for row in rows]).T
+        whiskers = (medians - lows, highs - medians)
         colors = [f"C{list(CONTESTANTS).index(name)}" for name in names]
         bars = axis.barh(names, medians, xerr=whiskers, color=colors, ecolor="0.3")
-        axis.bar_label(bars, [f" {row['median']:.3g} ms, {row['ratio']:.2f}x" for row in rows], fontsize=7)
-        axis.set_xlim(0, 1.45 * max(medians))
+        axis.bar_label(bars, [f" {row['quartiles'][1]:.3g} ms, {row['ratio']:.2f}" for row in rows], fontsize=7)
+        axis.set_xlim(0, 1.45 * medians.max())
         axis.invert_yaxis()
         axis.tick_params(labelsize=7)
         axis.set_title(f"{rows[0]['workload']}, {rows[0]['update']}", fontsize=9)
@@ -159,7 +173,7 @@ def plot(races: list[list[dict[str, Any]]], facts: dict[str, Any], path: Path) -
     figure.savefig(path, dpi=150)
 
 
-def positive(text: str) -> int:
+def positive_integer(text: str) -> int:
     value = int(text)
     if value < 1:
         raise ValueError(text)
@@ -182,9 +196,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument(
-        "--threads", type=positive, default=default_threads(), help="of each (default: the cores, here %(default)s)"
+        "--threads",
+        type=positive_integer,
+        default=default_threads(),
+        help="of each (default: the cores, here %(default)s)",
     )
-    parser.add_argument("--rounds", type=positive, help="turns of each contestant (default: 15; quick: 5)")
+    parser.add_argument("--rounds", type=positive_integer, help="turns of each contestant (default: 15; quick: 5)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture (needs matplotlib)")

@@ -70,6 +70,14 @@ class Process:
         return answer
 
 
+def _peak_memory() -> int:
+    """Largest resident set of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where ru_maxrss starts from the parent's
+        return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def _serve(
     connection: Connection, log: str, name: str, workload_name: str, update: str, threads: int, device: str
 ) -> None:
@@ -100,11 +108,7 @@ def _serve(
             contestant.read(losses)
             return time.perf_counter() - start
 
-        def peak_memory() -> int:
-            unit = 1 if sys.platform == "darwin" else 1024
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-        requests = {"first_losses": first_losses, "seconds": seconds, "peak_memory": peak_memory}
+        requests = {"first_losses": first_losses, "seconds": seconds, "peak_memory": _peak_memory}
         connection.send(contestant.details())
         while True:
             request, *arguments = connection.recv()
