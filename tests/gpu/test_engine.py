@@ -37,9 +37,10 @@ def batch(backend, size, seed=0):
 
 
 HOST_ARRAYS = {"MaskScale", "GetItem", "Scatter"}  # their samples hold masks and indices of the host: see below
+DEVICE_ENTRIES = [entry for name, entry in CATALOG.items() if name not in HOST_ARRAYS]
 
 
-@pytest.mark.parametrize("entry", [e for name, e in CATALOG.items() if name not in HOST_ARRAYS], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", DEVICE_ENTRIES, ids=lambda entry: entry.name)
 def test_gradients_to_second_order(cuda, entry):
     for seed in range(2):
         check_example(entry, seed, order=2, dtype="float64", device="cuda")
@@ -73,18 +74,15 @@ def test_what_a_training_step_costs(cuda, monkeypatch, preset, size, launches):
 
 @pytest.mark.parametrize(("preset", "size", "steps"), [("mlp", 8, 5), ("dcgan28", 3, 2)])
 def test_training_steps_are_those_of_the_cpu(cuda, preset, size, steps):
-    """The same weights, latents and dropout masks: losses and parameters equal but for rounding."""
+    """The same weights, latents and dropout masks; rounding grows, because Adam's first steps see little but signs."""
     gans = [new_gan(preset, backend, size) for backend in (cuda, get_backend("cpu"))]
     for step in range(steps):
         numbers = [gan.step(batch(gan.backend, size, step)).numbers() for gan in gans]
         for name, value in numbers[0].items():
-            assert value == pytest.approx(numbers[1][name], abs=1e-4), (step, name)
-    states = [gan.state_dict()["modules"] for gan in gans]
-    for player in ("generator", "discriminator"):
-        for name, value in states[0][player].items():
-            moved = steps * gans[0].optimizers[player].lr
-            difference = np.abs(value - states[1][player][name])
-            assert np.mean(difference) < 0.02 * moved, name
+            assert value == pytest.approx(numbers[1][name], abs=1e-5 if step == 0 else 1e-3), (step, name)
+    for player, optimizer in gans[0].optimizers.items():
+        difference = optimizer.flat.get() - gans[1].optimizers[player].flat
+        assert np.abs(difference).mean() < 0.02 * steps * optimizer.lr
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(cuda):
