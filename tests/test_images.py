@@ -52,6 +52,21 @@ def test_what_is_no_image_is_refused(batch, message):
         images.grid(batch)
 
 
+def test_a_scatter_plot_has_a_dot_for_every_point_at_its_place():
+    empty = np.asarray(images.scatter(np.array([[99.0, 99.0]]), reach=2, size=200)).astype(int)
+    for x, y, column, row in ((0, 1, 100, 50), (-1.5, -0.5, 25, 125), (1, 1, 150, 50)):
+        canvas = np.asarray(images.scatter(np.array([[x, y]]), reach=2, size=200)).astype(int)
+        rows, columns = np.nonzero((canvas != empty).any(axis=2))
+        assert abs(rows - row).max() <= 2
+        assert abs(columns - column).max() <= 2
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 3), (0, 2), (2, 2, 1)])
+def test_what_are_no_points_is_refused(shape):
+    with pytest.raises(ValueError, match=r"expected \(N, 2\)"):
+        images.scatter(np.zeros(shape), reach=1)
+
+
 @pytest.mark.parametrize("modes", [("L", "L"), ("L", "RGB")])
 def test_side_by_side_holds_both_pictures_and_their_titles(modes):
     left, right = Image.new(modes[0], (30, 20), "black"), Image.new(modes[1], (50, 40), "black")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.data import load_dataset, load_mnist
+from minigan.data import Batches, load_dataset, load_mnist
 from minigan.data.dataset import coloured, stacked, stored
 
 DIGITS = np.random.default_rng(0).integers(256, size=(50, 1, 6, 6), dtype=np.uint8)
@@ -153,3 +153,18 @@ def test_an_empty_npz_is_refused(tmp_path):
     np.savez(tmp_path / "none.npz", images=np.zeros((0, 28, 28), np.uint8))
     with pytest.raises(ValueError, match=r"none\.npz holds no images: shape \(0, 1, 28, 28\)"):
         load_dataset(tmp_path / "none.npz")
+
+
+def test_batches_hold_the_images_and_labels_of_the_step():
+    images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    batch = stored("counted", images, np.arange(10) + 100).batches(4, seed=3)
+    for step in (0, 1, 2, 7, 1):  # a pure function of the step
+        pixels, labels = batch(step)
+        np.testing.assert_array_equal(pixels[:, 0, 0, 0], Batches(10, 4, 3)[step])
+        np.testing.assert_array_equal(labels, pixels[:, 0, 0, 0] + 100)
+    assert stored("bare", images, None).batches(4, seed=3)(0)[1] is None
+
+
+def test_points_are_no_images():
+    with pytest.raises(ValueError, match="ring is a set of points, expected images: points need --preset mlp-2d"):
+        load_dataset("ring")
