@@ -216,7 +216,8 @@ class Evaluation(Reporter):
         self.judge = judge
 
     def start(self, trainer: Trainer) -> None:
-        self.done = trainer.step // trainer.config.evaluate_every
+        logged = trainer.step - trainer.step % trainer.config.log_every
+        self.done = logged // trainer.config.evaluate_every
 
     def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         numbers.update({column(name): float("nan") for name in self.judge.names})

@@ -1,4 +1,5 @@
 import gc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import tiny
 import minigan as mg
 from minigan.data import load_dataset
 from minigan.gan import GAN, Diverged, Reporter, Trainer, presets
+from minigan.gan.evaluate import Evaluation
 
 
 @pytest.fixture
@@ -139,6 +141,37 @@ def test_a_parameter_that_is_not_finite_is_found(make, player):
     trainer.algorithm.optimizers[player].flat[-1] = np.inf
     with pytest.raises(Diverged, match=f"diverged at step 0: parameters of the {player} are not finite"):
         trainer.check_parameters()
+
+
+class Judge:
+    """Scores nothing, and remembers when."""
+
+    names = ("Score",)
+
+    def __init__(self):
+        self.steps = []
+
+    def fakes(self, algorithm):
+        return algorithm.optimizers["generator"].steps
+
+    def scores(self, step):
+        self.steps.append(step)
+        return [SimpleNamespace(name="Score", value=0.5)]
+
+
+def test_a_resumed_run_is_scored_at_the_steps_of_one_that_was_not(make):
+    def scored(step):
+        judge, listener = Judge(), Listener()
+        trainer = make([Evaluation(judge), listener], step=step, steps=20, log_every=3, evaluate_every=4)
+        trainer.algorithm.optimizers["generator"].steps = step
+        trainer.run()
+        assert listener.numbers["score"] == 0.5  # at the end
+        return judge.steps
+
+    whole = scored(0)
+    assert whole == [6, 9, 12, 18, 20]  # the first logged steps after 4, 8, 12, 16, and the last
+    for step in range(1, 20):
+        assert scored(step) == [s for s in whole if s > step]
 
 
 # -------------------------------------------------------------------------------------- memory

@@ -297,3 +297,16 @@ def test_cross_entropy_is_its_formula():
         nn.functional.cross_entropy(mg.tensor(logits), mg.tensor(labels[:4]))
     with pytest.raises(TypeError, match="expects integer labels, got float64"):
         nn.functional.cross_entropy(mg.tensor(logits), mg.tensor(labels.astype("float64")))
+
+
+# -------------------------------------------------------------------------------- embedding
+
+
+def test_an_embedding_is_a_row_of_its_table_and_learns_only_the_rows_it_gave():
+    layer = nn.Embedding(5, 3)
+    assert {name: array.shape for name, array in layer.state_dict().items()} == {"weight": (5, 3)}
+    labels = np.array([4, 0, 4])
+    y = layer(mg.tensor(labels))
+    np.testing.assert_array_equal(y.numpy(), layer.weight.numpy()[labels])
+    y.sum().backward()
+    np.testing.assert_array_equal(layer.weight.grad.numpy(), np.array([1, 0, 0, 0, 2])[:, None] * np.ones(3))
