@@ -82,9 +82,10 @@ def _adam(backend: Backend, batch: int) -> Trial:
         parameter.grad = Tensor(backend.asarray(host.normal(parameter.shape)), backend)
 
     def evidence() -> Arrays:
+        before = backend.to_host(optimizer.flat)
         for _ in range(3):
             optimizer.step()
-        return {"parameters after 3 steps": backend.to_host(optimizer.flat)}
+        return {"the change of 3 steps": backend.to_host(optimizer.flat) - before}
 
     return Trial({"step": optimizer.step}, evidence)
 

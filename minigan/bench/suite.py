@@ -46,7 +46,7 @@ class Row:
     """One phase of one workload on one device.
 
     batch_size None: it makes no difference. activity None: not known on this device. difference: how far the results
-    are from `against`, relative to the largest number; None on the first device, which the others are held against.
+    are from `against` (parity.difference); None on the first device, which the others are held against.
     peak_memory: bytes.
     """
 
@@ -140,7 +140,7 @@ def _measure(
             expected = evidence
             differences.append(None)
         else:
-            tolerance = TOLERANCES[device.precision]
+            tolerance = TOLERANCES[device.precision][workload.training]
             differences.append(check(evidence, expected, tolerance, what=what, device=device.name, against=against))
     rows = []
     for device, difference in zip(devices, differences, strict=True):

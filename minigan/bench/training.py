@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..autograd import Tensor
 from ..backend import Backend, get_backend
 from ..gan import Batch, create, presets
@@ -13,12 +15,11 @@ INSIDE = (
     "the whole call: of a training step, latents and dropout masks, forward and backward passes, the updates of both "
     "players. Not inside: the batch of real samples, which is on the device before"
 )
-COMPARED_STEPS = 2  # whose losses are held against those of another device
 
 
-def prepare(name: str, backend: Backend, batch_size: int) -> tuple[GAN, Batch]:
-    """A preset's algorithm at its start, and a batch of noise in place of real samples, on the device."""
-    config = presets.configure(name, batch_size=batch_size)
+def prepare(name: str, backend: Backend, batch_size: int, **changes: Any) -> tuple[GAN, Batch]:
+    """A preset's algorithm at its start, with changed settings, and a batch of noise as real samples, on the device."""
+    config = presets.configure(name, batch_size=batch_size, **changes)
     algorithm = create(config, backend)
     host = Generator(0, get_backend("cpu"))
     shape = (config.images_per_step, *presets.get(name).shape)
@@ -31,16 +32,24 @@ def prepare(name: str, backend: Backend, batch_size: int) -> tuple[GAN, Batch]:
 
 def _trial(name: str, backend: Backend, batch_size: int) -> Trial:
     algorithm, batch = prepare(name, backend, batch_size)
+    return Trial({"step": lambda: algorithm.step(batch)}, lambda: _evidence(name, backend, batch_size))
 
-    def evidence() -> Arrays:
-        host = get_backend("cpu")
-        losses: Arrays = {}
-        for number in range(1, COMPARED_STEPS + 1):
-            for loss, value in algorithm.step(batch).losses.items():
-                losses[f"{loss} of step {number}"] = host.asarray([value.item()])
-        return losses
 
-    return Trial({"step": lambda: algorithm.step(batch)}, evidence)
+def _evidence(name: str, backend: Backend, batch_size: int) -> Arrays:
+    """Losses, logits and both players' gradients of the first step.
+
+    The discriminator stays as it is: Adam divides a gradient by its size, so its update hangs on the sign of gradients
+    near zero, and thus on rounding, and the generator's gradient would hang on that.
+    """
+    host = get_backend("cpu").xp
+    algorithm, batch = prepare(name, backend, batch_size, lr_discriminator=0.0)
+    report = algorithm.step(batch)
+    evidence = {loss: host.asarray([value.item()]) for loss, value in report.losses.items()}
+    evidence |= {"real logits": report.real_logits.numpy(), "fake logits": report.fake_logits.numpy()}
+    for player, optimizer in algorithm.optimizers.items():
+        gradients = [p.grad.numpy().reshape(-1) for p in optimizer.parameters if p.grad is not None]
+        evidence[f"the {player}'s gradient"] = host.concatenate(gradients)
+    return evidence
 
 
 def _workload(preset: presets.Preset) -> Workload:
