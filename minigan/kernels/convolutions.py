@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +9,10 @@ import numpy as np
 from . import plans
 from .bilinear import Bilinear
 from .buffers import BufferPool
+from .costs import cheapest
 from .geometry import Geometry
 from .im2col import Im2col
+from .planes import Planes
 from .reference import ReferenceKernels
 from .threads import ThreadTeam
 
@@ -32,6 +32,7 @@ class Convolutions:
         self.algorithms: dict[str, Algorithm] = {
             "reference": ReferenceKernels(np),
             "im2col": Im2col(team, pool),
+            "planes": Planes(team, pool),
             "frequency": Bilinear(team, pool, plans.frequency),
             "winograd": Bilinear(team, pool, plans.winograd),
         }
@@ -53,15 +54,3 @@ class Convolutions:
         """The algorithm for a geometry and a weight (O, C, KH, KW)."""
         name = cheapest(geometry, outputs, channels) if self.forced == "auto" else self.forced
         return self.algorithms[name]
-
-
-@lru_cache(maxsize=256)
-def cheapest(geometry: Geometry, outputs: int, channels: int) -> str:
-    """The name of the algorithm with the smallest cost: a function of the shape alone."""
-    costs = {"im2col": plans.direct_cost(geometry, channels, outputs)}
-    for name, plan in (("frequency", plans.frequency), ("winograd", plans.winograd)):
-        try:
-            costs[name] = plans.cost(plan(geometry), channels, outputs)
-        except plans.UnsuitableShape:
-            costs[name] = math.inf
-    return min(costs, key=costs.__getitem__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 from .bilinear import Plan
@@ -11,8 +10,6 @@ from .schemes import POINTS, both_axes, fourier, toom_cook
 from .tiles import Tiles
 
 LONGEST = 9  # circular length of a tile in the frequency domain, at most: its matrices are dense
-PASS = 15  # a pass over an element in memory costs about as much as so many multiplications in a product
-BATCH = 32  # images over which the transform of the weight is shared, for the comparison of costs
 
 
 class UnsuitableShape(ValueError):
@@ -41,22 +38,6 @@ def winograd(geometry: Geometry) -> Plan:
     counts = tuple(-(-n // m) for n, m in zip(geometry.output_size, outputs, strict=True))
     scheme = both_axes(*[toom_cook(m, r) for m, r in zip(outputs, taps, strict=True)])
     return _plan(geometry, taps, counts, outputs, (range(points), range(points)), scheme)
-
-
-def cost(plan: Plan, channels: int, outputs: int) -> float:
-    """What an image costs, in multiplications of a matrix product."""
-    points, positions = plan.scheme.x.shape
-    tiles, depth = math.prod(plan.x.count), channels * math.prod(plan.x.phases)
-    u = tiles * points * depth * (positions + PASS)
-    v = tiles * points * outputs * (plan.scheme.y.shape[1] + PASS)
-    w = points * depth * outputs * (plan.scheme.w.shape[1] + PASS) / BATCH
-    return u + v + w + tiles * points * depth * outputs
-
-
-def direct_cost(geometry: Geometry, channels: int, outputs: int) -> float:
-    """The same for a product of patches."""
-    patches = math.prod(geometry.output_size) * math.prod(geometry.kernel_size) * channels
-    return patches * (outputs + PASS)
 
 
 def _taps(geometry: Geometry) -> Pair:

@@ -41,22 +41,13 @@ class Tiles:
         return math.prod(self.phases) * x.shape[3]
 
     def read_shape(self, x: np.ndarray) -> tuple[int, int, int, int]:
-        """The shape of `read(x)`."""
+        """(tiles, rows of phases, positions, columns of phases and channels)."""
         tiles = len(x) * math.prod(self.count)
         return tiles, self.phases[0], math.prod(self.length), self.phases[1] * x.shape[3]
 
     def read(self, x: np.ndarray, pool: BufferPool) -> np.ndarray:
-        """(n, H, W, C) -> (tiles, rows of phases, positions, columns of phases and channels); zeros outside the image."""
-        if self.start != (0, 0) or self.span != self.size or not x.flags.c_contiguous:
-            (top, bottom, left, right), (down, across) = self._overlap()
-            padded = pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
-            padded[:, :top] = 0
-            padded[:, bottom:] = 0
-            padded[:, top:bottom, :left] = 0
-            padded[:, top:bottom, right:] = 0
-            padded[:, top:bottom, left:right] = x[:, down, across]
-            x = padded
-        windows = self._windows(x, (0, 0), self.length)
+        """(n, H, W, C) -> `read_shape`, with zeros outside the image."""
+        windows = self._windows(self.padded(x, pool), (0, 0), self.length)
         if not windows.flags.c_contiguous:
             copy = pool.empty(windows.shape, x.dtype)
             np.copyto(copy, windows)
@@ -65,8 +56,7 @@ class Tiles:
 
     def add_back(self, tiles: np.ndarray, x: np.ndarray, pool: BufferPool) -> None:
         """The adjoint of read, into (n, H, W, C): what several tiles share is added up; what none has is zero."""
-        exact = self.start == (0, 0) and self.span == self.size
-        padded = x if exact else pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
+        padded = x if self._exact else pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
         tiles = tiles.reshape(len(x), *self.count, self.phases[0], *self.length, self.phases[1], x.shape[3])
         rows, columns = (range(0, length, step) for length, step in zip(self.length, self.step, strict=True))
         if len(rows) > 1 or len(columns) > 1:
@@ -80,13 +70,34 @@ class Tiles:
                     np.copyto(place, piece)
                 else:
                     np.add(place, piece, out=place)
-        if not exact:
-            (top, bottom, left, right), (down, across) = self._overlap()
-            x[:, : down.start] = 0
-            x[:, down.stop :] = 0
-            x[:, down, : across.start] = 0
-            x[:, down, across.stop :] = 0
-            x[:, down, across] = padded[:, top:bottom, left:right]
+        if not self._exact:
+            self.crop(padded, x)
+
+    def padded(self, x: np.ndarray, pool: BufferPool) -> np.ndarray:
+        """(n, H, W, C) -> (n, *span, C): all that the tiles cover, with zeros outside the image."""
+        if self._exact and x.flags.c_contiguous:
+            return x
+        (top, bottom, left, right), (down, across) = self._overlap()
+        padded = pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
+        padded[:, :top] = 0
+        padded[:, bottom:] = 0
+        padded[:, top:bottom, :left] = 0
+        padded[:, top:bottom, right:] = 0
+        padded[:, top:bottom, left:right] = x[:, down, across]
+        return padded
+
+    def crop(self, padded: np.ndarray, x: np.ndarray) -> None:
+        """The adjoint of padded, into x."""
+        (top, bottom, left, right), (down, across) = self._overlap()
+        x[:, : down.start] = 0
+        x[:, down.stop :] = 0
+        x[:, down, : across.start] = 0
+        x[:, down, across.stop :] = 0
+        x[:, down, across] = padded[:, top:bottom, left:right]
+
+    @property
+    def _exact(self) -> bool:
+        return self.start == (0, 0) and self.span == self.size
 
     def _windows(self, x: np.ndarray, first: Pair, length: Pair) -> np.ndarray:
         """A view (n, tile rows, tile columns, phase rows, rows, columns, phase columns, C) of the tiles' pixels."""

@@ -4,6 +4,7 @@ import gc
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -23,7 +24,7 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(extra=st.integers(0, 3), dtype=st.sampled_from([np.float32, np.float64, np.int16]))
     def take(self, extra, dtype):
         self.count += 1
-        array = self.pool.empty((SMALL // 16 + extra * 3000, 16), dtype)
+        array = self.pool.empty((64 + extra * 50, 16), dtype)
         assert array.flags.c_contiguous and array.flags.writeable
         array.fill(self.count)
         self.live.append((array, self.count))
@@ -47,7 +48,14 @@ class PoolMachine(RuleBasedStateMachine):
             assert (array == value).all()
 
 
-TestPool = PoolMachine.TestCase
+@pytest.mark.usefixtures("small_buffers")
+class TestPool(PoolMachine.TestCase):
+    settings = settings(max_examples=50, stateful_step_count=30)
+
+
+@pytest.fixture
+def small_buffers(monkeypatch):
+    monkeypatch.setattr(buffers, "SMALL", 1 << 10)
 
 
 def address(array):
