@@ -208,6 +208,18 @@ def test_a_finished_run_can_be_made_longer_and_equals_a_long_one(run, tmp_path, 
     assert metrics(trained) == metrics(tmp_path / "long")
 
 
+def test_going_back_to_an_earlier_checkpoint_forgets_what_came_after(run, tmp_path, trained):
+    assert run(*TRAIN, "--steps", 5, "--out", "back")[0] == 0
+    back = tmp_path / "back"
+    assert [row["step"] for row in metrics(back)] == ["2", "4", "5"]
+    earlier = back / "checkpoints/step_00000003.npz"
+    words = ("train", "--out", "back", "--resume", "--checkpoint", earlier, "--steps", 8, "--threads", 1)
+    assert run(*words)[0] == 0
+    assert metrics(back) == metrics(trained)
+    pictures = {path.name: path.read_bytes() for path in (trained / "samples").iterdir()}
+    assert {path.name: path.read_bytes() for path in (back / "samples").iterdir()} == pictures
+
+
 def test_sample_draws_a_picture(run, tmp_path, trained):
     code, output, _ = run("sample", "out", "-n", 6, "-o", "six.png")
     assert code == 0 and output == "6 samples by the generator of step 8, seed 0: six.png\n"
