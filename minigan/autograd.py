@@ -293,6 +293,8 @@ class Function:
             _check_match(self, inputs)
             raise
         self.backend, self.kernels = backend, backend.kernels
+        if backend.index is not None:
+            backend.use()
         if backend.observers:
             for observer in backend.observers:
                 observer.before(self, inputs)

@@ -25,6 +25,7 @@ class Backend:
         self.xp = xp
         self.kernels = kernels
         self.generator = Generator(seed, self)
+        self.index = int(device[5:]) if device.startswith("cuda:") else None
         self.observers: list[Any] = []  # see minigan.observe
         self.path: list[str] = []  # the modules being run, kept only while somebody observes
         self.rule: Any = None  # the Function whose backward rule is running, None in the forward pass
@@ -34,16 +35,24 @@ class Backend:
 
     def asarray(self, data: Any, dtype: Any = None) -> Any:
         """`data` as an array of this device (copied from the host where that is another place)."""
+        self.use()
         return self.xp.asarray(data, dtype=dtype)
 
     def to_host(self, array: Any) -> np.ndarray:
         """A NumPy copy of an array of this device; waits for the device."""
+        self.use()
         return array.get() if hasattr(array, "get") else np.array(array)
 
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
-        if self.xp is not np:
+        if self.index is not None:
+            self.use()
             self.xp.cuda.get_current_stream().synchronize()
+
+    def use(self) -> None:
+        """Make this GPU the one that new arrays and launches go to."""
+        if self.index is not None:
+            self.xp.cuda.Device(self.index).use()
 
     @contextmanager
     def observing(self, *observers: Any) -> Iterator[None]:

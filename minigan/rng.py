@@ -30,6 +30,7 @@ class Generator:
 
     def _take(self, words: int) -> tuple[int, int]:
         """Reserve whole blocks (of four 64-bit words) for `words` words: (key, first block)."""
+        self.backend.use()
         start = self.counter
         self.counter += -(-words // 4)
         return self.key, start

@@ -124,6 +124,14 @@ class GpuKernels(ReferenceKernels):
         _, (x,) = self._aligned(x)
         return self._reduce("binary_cross_entropy", (x,), 1, 1, float(target), 1 / x.size).reshape(())
 
+    @_real
+    def binary_cross_entropy_grad(self, cotangent, x, target: float):
+        order, (x,) = self._aligned(x)
+        out = self.empty(x.shape, x.dtype)
+        numbers = (float(target), 1 / max(x.size, 1))
+        self._launch("elementwise", "binary_cross_entropy_grad", x.dtype, x.size, cotangent, x, out, x.size, *numbers)
+        return reordered(out, inverse(order))
+
     def _map(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> Array:
         """One launch of an element-wise kernel; the result has the first array's shape and dtype."""
         order, arrays = self._aligned(*arrays)
@@ -286,6 +294,11 @@ class GpuKernels(ReferenceKernels):
         return out
 
     # ------------------------------------------------------------ optimizers
+
+    @_real
+    def average_step(self, average, value, rate: float) -> None:
+        order = common_order((average, value))
+        self._step("average_step", (reordered(average, order), reordered(value, order)), rate)
 
     @_real
     def sgd_step(self, p, g, velocity, *, lr, momentum, nesterov, weight_decay) -> None:

@@ -99,6 +99,10 @@ class ReferenceKernels:
         terms = xp.where(positive, (1 - target) * x, -target * x) + xp.log1p(xp.exp(xp.where(positive, -x, x)))
         return terms.mean()
 
+    def binary_cross_entropy_grad(self, cotangent, x, target: float):
+        """cotangent (sigmoid(x) - target) / n for a cotangent of one element."""
+        return cotangent * (1 / x.size) * (self.sigmoid(x) - target)
+
     def leaky_relu(self, x, slope: float):
         return self.xp.where(x > 0, x, x * slope)
 
@@ -280,8 +284,12 @@ class ReferenceKernels:
         digits = (words[:, None] >> shifts) & xp.uint64(0xFFFF)
         return (digits.reshape(-1)[:count] < xp.uint64(round(keep * 2**16))).reshape(shape)
 
-    # ------------------------------------------------------------ optimizers
+    # -------------------------------------------------- averages and optimizers
     # One-dimensional arrays, written in place; g is read only.
+
+    def average_step(self, average, value, rate: float) -> None:
+        """average += rate (value - average), of any shape, in place."""
+        average += rate * (value - average)
 
     def sgd_step(self, p, g, velocity, *, lr, momentum, nesterov, weight_decay) -> None:
         """v = momentum v + g;  p -= lr v  (Nesterov: p -= lr (g + momentum v)); velocity None: no momentum."""

@@ -239,7 +239,25 @@ class BinaryCrossEntropy(Function):
 
     def backward(self, cotangent, needs):
         (x,) = self.inputs
-        return (cotangent * (1.0 / x.size) * (sigmoid(x) - self.target),)
+        return (BinaryCrossEntropyGrad(self.target)(cotangent, x),)
+
+
+class BinaryCrossEntropyGrad(Function):
+    """h = g (s - t) / n with s = sigmoid(x), g of one element;  dh/dg = (s - t) / n, dh/dx = g s (1 - s) / n."""
+
+    def __init__(self, target: float):
+        self.target = target
+
+    def forward(self, g, x):
+        return self.kernels.binary_cross_entropy_grad(g, x, self.target)
+
+    def backward(self, cotangent, needs):
+        g, x = self.inputs
+        s, v = sigmoid(x), cotangent * (1.0 / x.size)
+        return (
+            sum_to(v * (s - self.target), g.shape) if needs[0] else None,
+            v * g * s * (1.0 - s) if needs[1] else None,
+        )
 
 
 class LeakyReLU(Function):

@@ -151,10 +151,8 @@ def batch_norm(
     function = BatchNorm(eps)
     y = function(x, gamma, beta)
     if running_mean is not None and running_var is not None:
-        statistics = function.statistics
-        for running, batch in (
-            (running_mean, statistics.mean),
-            (running_var, statistics.var * (count / (count - 1))),
-        ):
-            running.assign(running.data + momentum * (batch - running.data), writer="batch_norm in training")
+        unbiased = function.statistics.var * (count / (count - 1))
+        for running, batch in ((running_mean, function.statistics.mean), (running_var, unbiased)):
+            function.kernels.average_step(running.data, batch, momentum)
+            running.version.bump("batch_norm in training")
     return y

@@ -19,7 +19,8 @@ def update_average(average: Module, module: Module, decay: float, updates: int) 
     d = min(decay, (1 + updates) / (10 + updates))
     for (_, old), (_, new) in zip(_state(average), _state(module), strict=True):
         if isinstance(old, Tensor):
-            old.assign(old.data + (1 - d) * (new.data - old.data), writer="update_average")
+            old.backend.kernels.average_step(old.data, new.data, 1 - d)
+            old.version.bump("update_average")
     for (_, own), (_, other) in zip(average.named_modules(), module.named_modules(), strict=True):
         for name in own._buffer_names:
             if isinstance(getattr(own, name), int):

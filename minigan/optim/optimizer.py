@@ -33,6 +33,7 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient, in place."""
         self.steps += 1
+        self.parameters[0].backend.use()
         kernels = self.parameters[0].backend.kernels
         for parameter, (piece, order) in zip(self.parameters, self._pieces, strict=True):
             if parameter.grad is not None:

@@ -60,7 +60,7 @@ def test_gradients_of_masks_and_indices(cuda):
         gradcheck(function, [x], order=2)
 
 
-@pytest.mark.parametrize(("preset", "size", "launches"), [("mlp", 16, 124), ("dcgan28", 128, 184)])
+@pytest.mark.parametrize(("preset", "size", "launches"), [("mlp", 16, 115), ("dcgan28", 128, 157)])
 def test_what_a_training_step_costs(cuda, monkeypatch, preset, size, launches):
     """Launches within the budget; the host never waits, and copies nothing but what it is given."""
     gan, real = new_gan(preset, cuda, size), batch(cuda, size)
@@ -119,3 +119,16 @@ def test_tensors_of_two_devices_do_not_meet(cuda):
     np.testing.assert_array_equal((on_device.to("cpu") * on_host).numpy(), [1.0, 4.0])
     with pytest.raises(DeviceError, match="by itself: use"):
         np.asarray(on_device)
+
+
+def test_two_devices_in_one_process(cuda):
+    """New arrays, random numbers and results live where their backend is; Tensors of two devices do not meet."""
+    x, y = (mg.tensor([1.0, 2.0], requires_grad=True, device=device) for device in ("cuda:0", "cuda:1"))
+    for t, index in ((x, 0), (y, 1), (x, 0)):
+        product = (t * t).sum()
+        product.backward()
+        noise = t.backend.generator.normal((3,))
+        assert [a.device.id for a in (t.data, product.data, t.grad.data, noise)] == [index] * 4
+    with pytest.raises(DeviceError, match="cuda:0 and cuda:1"):
+        x * y
+    assert y.to("cuda:0").data.device.id == 0

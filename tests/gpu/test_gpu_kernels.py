@@ -150,6 +150,13 @@ def test_binary_cross_entropy(shape, dtype, layout, seed, target):
     check(GPU.binary_cross_entropy(x, target), TWIN.binary_cross_entropy(host, target))
 
 
+@examples
+@given(shapes, dtypes, layouts, seeds, st.sampled_from([0.0, 1.0, 0.9]))
+def test_binary_cross_entropy_grad(shape, dtype, layout, seed, target):
+    (g, host_g), (x, host) = values(seed + 1, (), dtype), values(seed, shape, dtype, layout, scale=30.0)
+    check(GPU.binary_cross_entropy_grad(g, x, target), TWIN.binary_cross_entropy_grad(host_g, host, target))
+
+
 # ------------------------------------------------------------------------------------------- reductions
 
 
@@ -387,6 +394,12 @@ def test_sgd(n, dtype, seed, nesterov, momentum, decay):
     GPU.sgd_step(p, g, None, **settings)
     TWIN.sgd_step(host_p, host_g, None, **settings)
     check(p, host_p)
+
+
+@examples
+@given(st.integers(1, 600), dtypes, seeds)
+def test_average(n, dtype, seed):
+    stepped("average_step", 2, n, dtype, seed, rate=0.1)
 
 
 @examples

@@ -40,3 +40,12 @@ extern "C" __global__ void mask_scale(const REAL *x, const bool *mask, REAL *y, 
     ELEMENT
     y[i] = mask[i] ? x[i] * (REAL)scale : 0;
 }
+
+// The cotangent is one element.
+extern "C" __global__ void binary_cross_entropy_grad(
+    const REAL *cotangent, const REAL *x, REAL *out, long long n, double target, double scale)
+{
+    ELEMENT
+    REAL probability = (REAL)0.5 * tanh((REAL)0.5 * x[i]) + (REAL)0.5;
+    out[i] = cotangent[0] * (REAL)scale * (probability - (REAL)target);
+}

@@ -1,8 +1,14 @@
-// One step of an optimizer over n parameters that lie one after the other, in place. REAL is float or double.
+// One step of an average or an optimizer over n numbers that lie one after the other, in place. REAL is float or double.
 
 #define ELEMENT                                                                 \
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;             \
     if (i >= n) return;
+
+extern "C" __global__ void average_step(REAL *average, const REAL *value, long long n, double rate)
+{
+    ELEMENT
+    average[i] += (REAL)rate * (value[i] - average[i]);
+}
 
 extern "C" __global__ void sgd_step(REAL *p, const REAL *g, long long n, double lr, double weight_decay)
 {

@@ -127,6 +127,15 @@ def _binary_cross_entropy(draw: Draw) -> Sample:
     return Sample(lambda x: ops.binary_cross_entropy(x, target), [draw.real(shape)], oracle)
 
 
+def _binary_cross_entropy_grad(draw: Draw) -> Sample:
+    target, shape = draw.choice((0.0, 1.0, 0.9)), draw.shape()
+
+    def oracle(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return each(lambda v: float(g) * (1 / (1 + math.exp(-v)) - target) / x.size)(x)
+
+    return Sample(lambda g, x: e.BinaryCrossEntropyGrad(target)(g, x), [draw.real(()), draw.real(shape)], oracle)
+
+
 def _softplus(x: float) -> float:
     return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
 
@@ -156,6 +165,7 @@ ENTRIES = [
     Entry("Sigmoid", e.Sigmoid, _unary(ops.sigmoid, lambda x: 1 / (1 + math.exp(-x))), public=("sigmoid",)),
     Entry("Softplus", e.Softplus, _unary(ops.softplus, _softplus), public=("softplus",)),
     Entry("BinaryCrossEntropy", e.BinaryCrossEntropy, _binary_cross_entropy, public=("binary_cross_entropy",)),
+    Entry("BinaryCrossEntropyGrad", e.BinaryCrossEntropyGrad, _binary_cross_entropy_grad, linear=((0,),)),
     Entry("LeakyReLU", e.LeakyReLU, _leaky_relu, "x != 0", analytic=False, public=("relu", "leaky_relu")),
     Entry("LeakyReLUGrad", e.LeakyReLUGrad, _leaky_relu_grad, "x != 0", analytic=False, linear=((0,),)),
     Entry("Maximum", e.Maximum, _apart(ops.maximum, max), "a != b", analytic=False, public=("maximum",)),
