@@ -119,15 +119,9 @@ class Comparison:
 
     def gradients(self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[np.ndarray]:
         """By the rules: one host array an argument."""
-        before = [self.host(t) for t in (*inputs, *cotangents)]
         leaves = [leaf(t.data, t) for t in inputs]
-        gradients = [self.host(t) for t in grad(self.outputs(leaves), leaves, cotangents)]
-        for index, (t, kept) in enumerate(zip((*inputs, *cotangents), before, strict=True)):
-            if not np.array_equal(self.host(t), kept, equal_nan=True):
-                what = self.argument(index) if index < len(inputs) else "the cotangent"
-                raise GradientError(
-                    f"{self.name}, order {self.order}: the function or its rule changes {what} in place"
-                )
+        with self.unchanged(inputs, cotangents):
+            gradients = [self.host(t) for t in grad(self.outputs(leaves), leaves, cotangents)]
         for argument, gradient in enumerate(gradients):
             if not np.isfinite(gradient).all():
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(gradient))[0])
@@ -152,9 +146,21 @@ class Comparison:
 
     # ---------------------------------------------------------------- contracts
 
+    @contextmanager
+    def unchanged(self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor] = ()) -> Iterator[None]:
+        """Nobody writes into inputs or cotangents inside the block."""
+        before = [self.host(t) for t in (*inputs, *cotangents)]
+        yield
+        for index, (t, kept) in enumerate(zip((*inputs, *cotangents), before, strict=True)):
+            if not np.array_equal(self.host(t), kept):
+                what = self.argument(index) if index < len(inputs) else "the cotangent"
+                raise GradientError(f"{self.name}, order {self.order}: {what} is changed in place")
+
     def require_repeatable(self, outputs: list[Tensor]) -> None:
         """Finite, and the same when called again."""
-        for index, (output, again) in enumerate(zip(outputs, self.outputs(self.inputs), strict=True)):
+        with self.unchanged(self.inputs):
+            repeated = self.outputs(self.inputs)
+        for index, (output, again) in enumerate(zip(outputs, repeated, strict=True)):
             first, second = self.host(output), self.host(again)
             if not np.isfinite(first).all():
                 raise GradientError(f"{self.name}, order {self.order}: output {index} is not finite at these inputs")
