@@ -77,6 +77,16 @@ ACGAN = Preset(
     "conditional: the discriminator also tells the class (Odena et al. 2017: Adam 2e-4 (0.5, 0.999), dropout 0.5)",
     (1, 28, 28),
     acgan,
-    {"steps": 5000, "batch_size": 100, "latent_size": 100, "dropout": 0.5, "classes": 10},
+    {
+        "steps": 5000,
+        "batch_size": 100,
+        "latent_size": 100,
+        "lr_generator": 2e-4,
+        "lr_discriminator": 2e-4,
+        "beta1": 0.5,
+        "beta2": 0.999,
+        "dropout": 0.5,
+        "classes": 10,
+    },
     algorithm="acgan",
 )

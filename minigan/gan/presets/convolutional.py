@@ -199,7 +199,14 @@ DCGAN64 = Preset(
     "images of 64x64 in colour",
     (3, 64, 64),
     dcgan64,
-    {"data": "coloured-mnist", "steps": 3000, "batch_size": 32, "latent_size": 100},
+    {
+        "data": "coloured-mnist",
+        "steps": 3000,
+        "batch_size": 32,
+        "latent_size": 100,
+        "lr_generator": 2e-4,
+        "lr_discriminator": 2e-4,
+    },
 )
 CONV_SIGMOID = Preset(
     "conv-sigmoid",

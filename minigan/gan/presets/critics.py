@@ -8,7 +8,11 @@ from .preset import Players, Preset, Streams, initialised, normal_002
 
 
 def wgan(config: Config, streams: Streams) -> Players:
-    """The compact pair of a DCGAN, batch norm in both players."""
+    """The compact pair of a DCGAN, batch norm in both players.
+
+    Five critic steps throughout, as the paper's algorithm has it; its code takes 100 in the first 25 steps and in every
+    500th.
+    """
     return _pair(config, streams, batch_norm=True, slope=0.2)
 
 
