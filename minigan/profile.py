@@ -50,7 +50,7 @@ class Profile(Observer):
 
     modules: the networks by name, so that layers are shown with their kind.
     operations: (name, "forward" or "backward") -> Work; layers: path -> Work; kernels: name -> Work, those that
-    optimizers and random streams call too (all of it in `outside`); seconds: of the whole block.
+    optimizers and random streams call too (their time is in `outside`); seconds: of the whole block.
     """
 
     def __init__(self, backend: Backend, modules: dict[str, Any] | None = None):

@@ -65,8 +65,12 @@ def test_kernels_outside_operations_are_heard_of_too():
     with Profile(CPU) as profile:
         step(model)
         CPU.generator.normal((7,))
-    assert profile.kernels["adam_step"].calls == profile.outside.calls - 1
-    assert profile.kernels["random_normal"].calls == 1
+    calls = [profile.kernels[name].calls for name in ("adam_step", "random_normal")]
+    assert calls[0] > 0 and calls[1] == 1
+    assert profile.outside.calls >= sum(calls)
+    with Profile(CPU) as profile:
+        CPU.generator.normal((7,))
+    assert profile.outside.seconds == profile.kernels["random_normal"].seconds and profile.operations == {}
 
 
 def test_watching_changes_no_bit_and_leaves_nothing_behind():

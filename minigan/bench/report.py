@@ -15,12 +15,12 @@ from .workload import Workload
 WIDTH = 100
 COLUMNS = {
     "phase": "<13", "batch": ">5", "device": ">8", "ms": ">9", "quartiles": ">15", "images/s": ">10", "first": ">8",
-    "host": ">8", "device ms": ">10", "launches": ">9", "MB": ">5",
+    "host": ">7", "gpu": ">7", "launches": ">9", "MB": ">5",
 }  # fmt: skip
 LEGEND = (
     "ms: median of a call, from the start until the device is done, with quartiles. first: the first call, waited for. "
-    "host: until the calls have returned. device ms: from the first to the last thing the device did, by its events. "
-    "launches: kernels started. MB: peak memory (on the CPU of arrays and objects, on a GPU of CuPy's pool)."
+    "host: until the calls have returned. gpu: from the first to the last thing the GPU did, by its events. launches: "
+    "kernels started. MB: peak memory (on the CPU of arrays and objects, on a GPU of CuPy's pool)."
 )
 
 

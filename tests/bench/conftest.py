@@ -6,13 +6,12 @@ import types
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from minigan import backend as backends
 from minigan.backend import Backend, get_backend
 from minigan.bench import command, cupti
 from minigan.bench.cupti import Unavailable
-from minigan.bench.suite import Row
-from minigan.bench.timing import Summary, Timing
 from minigan.kernels.reference import ReferenceKernels
 
 
@@ -24,6 +23,7 @@ class GpuLike:
         self.pool = types.SimpleNamespace(free_all_blocks=lambda: None, total_bytes=lambda: 7_000_000)
         stream = types.SimpleNamespace(synchronize=self._wait)
         self.cuda = types.SimpleNamespace(
+            Device=lambda index: types.SimpleNamespace(use=lambda: None),
             Event=lambda: types.SimpleNamespace(record=self._record),
             get_elapsed_time=lambda start, end: 2.0,  # milliseconds
             get_current_stream=lambda: stream,
@@ -57,21 +57,15 @@ def gpu(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def one_blas_thread():
+    """The arrays are tiny, and threads that wait for one another make a busy machine slow."""
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+@pytest.fixture(autouse=True)
 def same_cpu():
     """The CPU device gets its kernels back."""
     kernels = get_backend("cpu").kernels
     yield
     get_backend("cpu").kernels = kernels
-
-
-def row(median, spread=0.0, *, workload="conv", phase="forward", batch_size=8, device="cpu", **facts):
-    """A row that took `median` seconds, quartiles `spread` below and above."""
-    wall = Summary(median, median - spread, median + spread)
-    timing = Timing(wall, wall, facts.pop("device_time", None), first=2 * median, calls=3)
-    facts = {"activity": None, "peak_memory": 10**7, "difference": 1e-6, "against": "the reference kernels"} | facts
-    return Row(workload, phase, batch_size, device, "float32", timing=timing, **facts)
-
-
-@pytest.fixture
-def make_row():
-    return row
