@@ -10,15 +10,15 @@ import numpy as np
 
 from .buffers import BufferPool
 from .geometry import Geometry
-from .layout import channels_first, channels_last, slices
+from .layout import channels_first, channels_last, shares, slices
 from .schemes import Scheme
 from .threads import ThreadTeam
 from .tiles import Tiles
 
 TILES = 512  # tiles that are transformed and multiplied at a time: their matrices should stay in the cache
 SMALL_PRODUCT = 10**6  # multiplications: up to here BLAS multiplies without copying the operands first
+SHARES = 8  # pieces of work in a stage
 APART = 16  # elements between the matrices of two points
-DEPTH = 64  # terms of a product that are added up in one go: long sums in single precision lose digits
 
 
 class Plan(NamedTuple):
@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     w: Tiles
     y: Tiles
     scheme: Scheme
+    depth: int | None  # terms of a product that are added up in one go: where a scheme magnifies errors, not too many
 
 
 class Bilinear:
@@ -48,7 +49,7 @@ class Bilinear:
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight)).transpose(0, 2, 1)
         for images in self.chunks(plan, len(x)):
             u = self.analyze(plan.scheme.x, plan.x, x[images])
-            self.synthesize(plan.scheme.y, plan.y, self.products(u, w), y[images], bias)
+            self.synthesize(plan.scheme.y, plan.y, self.products(u, w, plan.depth), y[images], bias)
         return channels_first(y)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
@@ -58,7 +59,7 @@ class Bilinear:
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight))
         for images in self.chunks(plan, len(y)):
             v = self.analyze(plan.scheme.y, plan.y, y[images])
-            self.synthesize(plan.scheme.x, plan.x, self.products(v, w), x[images], bias)
+            self.synthesize(plan.scheme.x, plan.x, self.products(v, w, plan.depth), x[images], bias)
         return channels_first(x)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
@@ -89,7 +90,7 @@ class Bilinear:
             read = tiles.read(array[images], self.pool)
             np.matmul(matrix, pieces(read, matrix), out=tile_major(part, read, matrix))
 
-        self.team.run(run, slices(len(array), self.share(len(array))))
+        self.team.run(run, shares(len(array), SHARES))
         return points
 
     def synthesize(self, matrix: np.ndarray, tiles: Tiles, points: np.ndarray, array: np.ndarray, bias) -> None:
@@ -105,31 +106,27 @@ class Bilinear:
             if bias is not None:
                 np.add(array[images], bias, out=array[images])
 
-        self.team.run(run, slices(len(array), self.share(len(array))))
+        self.team.run(run, shares(len(array), SHARES))
 
-    def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """(P, M, K) x (P, K, N) -> (P, M, N)."""
+    def products(self, a: np.ndarray, b: np.ndarray, depth: int | None = None) -> np.ndarray:
+        """(P, M, K) x (P, K, N) -> (P, M, N). depth: terms that are added up in one go, all by default."""
         out = self.points(len(a), a.shape[1], b.shape[2], a.dtype)
-        depths = slices(a.shape[2], DEPTH)
+        first, *others = slices(a.shape[2], depth or a.shape[2])
 
-        def run(p: int) -> None:
-            np.matmul(a[p, :, depths[0]], b[p, depths[0]], out=out[p])
-            if len(depths) > 1:
-                more = self.pool.empty(out.shape[1:], out.dtype)
-                for depth in depths[1:]:
-                    np.matmul(a[p, :, depth], b[p, depth], out=more)
-                    np.add(out[p], more, out=out[p])
+        def run(some: slice) -> None:
+            np.matmul(a[some, :, first], b[some, first], out=out[some])
+            for terms in others:
+                more = self.pool.empty(out[some].shape, out.dtype)
+                np.matmul(a[some, :, terms], b[some, terms], out=more)
+                np.add(out[some], more, out=out[some])
 
-        self.team.run(run, range(len(a)))
+        self.team.run(run, shares(len(a), 2 * SHARES))
         return out
 
     def points(self, points: int, rows: int, columns: int, dtype) -> np.ndarray:
         """An empty (P, rows, columns), with matrices a little apart: at a power of two they would share cache lines."""
         size = rows * columns
         return self.pool.empty((points, size + APART), dtype)[:, :size].reshape(points, rows, columns)
-
-    def share(self, images: int) -> int:
-        return max(1, images // 32)
 
 
 def pieces(tiles: np.ndarray, matrix: np.ndarray) -> np.ndarray:

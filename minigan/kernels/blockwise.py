@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .buffers import BufferPool
-from .layout import ROW, Order, divisor, inverse, memory_order, slices
+from .layout import ROW, Order, channels_last, divisor, inverse, memory_order, shares
 from .threads import ThreadTeam
 
 PARALLEL = 1 << 18  # elements: from here on, waking a thread costs less than it saves
@@ -28,12 +28,16 @@ class Blockwise:
         return memory.transpose(inverse(order))
 
     def map(self, chain: Callable, operands: Sequence, block: int, dtype=None) -> np.ndarray:
-        """The array that chain(out, *operands) fills, in the memory order of the first operand of full shape.
+        """The array that chain(out, *operands) fills, in the memory order of an operand of full shape.
 
+        Where these differ, channels-last is preferred: activations are.
         The chain is given blocks: the same elements of every operand, about `block` of them at a time.
         """
         shape = np.broadcast_shapes(*[np.shape(x) for x in operands])
-        model = next((x for x in operands if np.shape(x) == shape), None)
+        full = [x for x in operands if np.shape(x) == shape]
+        model = next(
+            (x for x in full if len(shape) > 2 and channels_last(x).flags.c_contiguous), full[0] if full else None
+        )
         if dtype is None:
             dtype = np.result_type(*operands)
         out = self.pool.empty(shape, dtype) if model is None else self.empty_like(model, dtype)
@@ -48,7 +52,7 @@ class Blockwise:
         rows = _as_rows(operands, out.shape, order)
         views = _in_memory_order(operands, out.ndim, order) if rows is None else rows
         length = len(views[0])
-        parts = slices(length, max(1, block * length // max(1, out.size)))
+        parts = shares(length, out.size / block)
 
         def run(part: slice) -> None:
             chain(*[view[part] if np.ndim(view) and len(view) == length else view for view in views])

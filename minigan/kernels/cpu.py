@@ -15,15 +15,13 @@ from .blockwise import Blockwise
 from .buffers import BufferPool
 from .channels import ChannelView
 from .convolutions import Convolutions
-from .layout import inverse, long_rows, memory_order, slices
+from .layout import inverse, long_rows, memory_order, shares, slices
 from .reference import ReferenceKernels, per_channel
 from .threads import ThreadTeam
 
 LARGE = 1 << 16  # elements: from here on, outputs come from the pool, and chains of operations go block by block
-ONE_PASS = 1 << 18  # elements of a block for a single operation
-BLOCK = 1 << 15  # elements of a block for a chain of operations: its arrays fit the second-level cache together
-SUMMED = 1 << 17  # elements of a block for sums
-WORDS = 1 << 15  # random words that one thread makes at a time
+BLOCK = 1 << 18  # elements of a block: operations so long that threads rarely wait for the interpreter
+WORDS = 1 << 16  # random words that one thread makes at a time
 BLAS_ALONE = 1 << 18  # multiplications of a matrix product below which BLAS takes one thread by itself
 PIECE = 1 << 22  # multiplications of a matrix product that are worth a thread
 PIECES = 8
@@ -63,7 +61,7 @@ class CpuKernels(ReferenceKernels):
         """ufunc(*operands): an array operation of a single pass."""
         if max([np.size(x) for x in operands]) < LARGE or np.result_type(*operands).kind not in "fc":
             return ufunc(*operands)
-        return self.blocks.map(lambda out, *blocks: ufunc(*blocks, out=out), operands, ONE_PASS)
+        return self.blocks.map(lambda out, *blocks: ufunc(*blocks, out=out), operands, BLOCK)
 
     def _chain(self, chain, *operands):
         """The array that chain(out, *operands) fills, operands of one shape: several passes over each block."""
@@ -139,29 +137,33 @@ class CpuKernels(ReferenceKernels):
     def leaky_relu(self, x, slope: float):
         if not 0 <= slope <= 1 or x.dtype.kind == "c":
             return super().leaky_relu(x, slope)
-        if slope == 0:
-            return self._one_pass(np.maximum, x, 0.0)
 
         def chain(out, x):
             np.multiply(x, slope, out=out)
             np.maximum(x, out, out=out)
 
-        return self._chain(chain, x)
+        def chain_of_zero(out, x):
+            np.copyto(out, np.greater(x, 0, out=self.pool.empty(x.shape, bool)))
+            np.multiply(out, x, out=out)
+
+        return self._chain(chain if slope else chain_of_zero, x)
 
     def leaky_relu_grad(self, cotangent, x, slope: float):
         if not 0 <= slope <= 1 or x.dtype.kind == "c":
             return super().leaky_relu_grad(cotangent, x, slope)
 
-        def chain(out, cotangent, x):
-            np.copyto(out, np.greater(x, 0))  # where() and masked copies stumble over every change of sign
-            np.maximum(out, slope, out=out)
+        def chain(out, cotangent, x):  # where() and masked copies stumble over every change of sign
+            np.copyto(out, np.greater(x, 0, out=self.pool.empty(x.shape, bool)))
+            np.multiply(out, 1 - slope, out=out)
+            np.add(out, slope, out=out)  # (1 - slope) + slope rounds to 1
             np.multiply(out, cotangent, out=out)
 
         return self._chain(chain, cotangent, x)
 
     def mask_scale(self, x, mask, scale: float):
         def chain(out, x, mask):
-            np.multiply(x, mask, out=out)
+            np.copyto(out, mask)
+            np.multiply(out, x, out=out)
             np.multiply(out, scale, out=out)
 
         return self._chain(chain, x, mask)
@@ -180,7 +182,7 @@ class CpuKernels(ReferenceKernels):
         if sorted(reduced) == list(range(count)):  # sums of columns: a product with ones is quicker
             total = self._column_sums(memory.reshape(math.prod(memory.shape[:count]), -1))
         else:
-            parts = slices(len(memory), max(1, ONE_PASS * len(memory) // x.size))
+            parts = shares(len(memory), x.size / BLOCK)
             sums = self.team.run(lambda part: np.sum(memory[part], axis=reduced, keepdims=True), parts)
             total = np.sum(sums, axis=0) if 0 in reduced else np.concatenate(sums)
         total = total.reshape(kept).transpose(inverse(order))
@@ -188,11 +190,11 @@ class CpuKernels(ReferenceKernels):
 
     def _column_sums(self, x):
         """(R, C) -> (C,)."""
-        columns = x.shape[1]
         rows = long_rows(x)
-        ones = np.ones(max(1, SUMMED // rows.shape[1]), x.dtype)
-        sums = self.team.run(lambda part: ones[: part.stop - part.start] @ rows[part], slices(len(rows), len(ones)))
-        return np.sum(np.reshape(sums, (-1, columns)), axis=0)
+        parts = shares(len(rows), x.size / BLOCK)
+        ones = np.ones(parts[0].stop, x.dtype)
+        sums = self.team.run(lambda part: ones[: part.stop - part.start] @ rows[part], parts)
+        return np.sum(np.reshape(sums, (-1, x.shape[1])), axis=0)
 
     # -------------------------------------------------------- linear algebra
 
@@ -247,21 +249,21 @@ class CpuKernels(ReferenceKernels):
         if x.size < LARGE or x.dtype.kind == "c":
             return super().batch_statistics(x)
         view = ChannelView(x)
-        blocks = view.of(x)
+        blocks, count = view.of(x), x.size // x.shape[1]
 
-        def moments(part: slice):
+        def moments(part):
             block = blocks[part]
-            count = block.size // x.shape[1]
-            mean = view.sum(block) / count
-            centred = block - view.spread(mean)
+            mean = view.sum(block)
+            size = block.size // mean.size
+            np.divide(mean, size, out=mean)
+            centred = self.pool.empty(block.shape, block.dtype)
+            np.subtract(block, view.spread(mean), out=centred)
             np.multiply(centred, centred, out=centred)
-            return count, mean, view.sum(centred)
+            return np.stack([mean, view.sum(centred), np.full_like(mean, size)])
 
-        counts, means, squares = zip(*self.team.run(moments, view.parts(BLOCK)), strict=True)
-        weights = np.array(counts)[:, None] / sum(counts)
-        mean = np.sum(weights * means, axis=0)
-        variance = np.sum(squares, axis=0, dtype=np.float64) / sum(counts)
-        variance += np.sum(weights * (means - mean) ** 2, axis=0)
+        means, squares, sizes = np.moveaxis(view.run(self.team, BLOCK, moments).astype(np.float64), 1, 0)
+        mean = np.sum(sizes * means, axis=0) / count
+        variance = np.sum(squares + sizes * (means - mean) ** 2, axis=0) / count
         return mean.astype(x.dtype), variance.astype(x.dtype)
 
     def batch_norm(self, x, gamma, beta, mean, inv_std):
@@ -278,12 +280,14 @@ class CpuKernels(ReferenceKernels):
         view = ChannelView(x)
         blocks, cotangents, mean = view.of(x), view.of(cotangent), view.spread(mean)
 
-        def product(part: slice):
-            centred = blocks[part] - mean
+        def products(part):
+            block = blocks[part]
+            centred = self.pool.empty(block.shape, block.dtype)
+            np.subtract(block, mean[part[1]], out=centred)
             np.multiply(centred, cotangents[part], out=centred)
             return view.sum(centred)
 
-        return np.sum(self.team.run(product, view.parts(BLOCK)), axis=0) * inv_std
+        return np.sum(view.run(self.team, BLOCK, products), axis=0) * inv_std
 
     def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product):
         count = x.size // x.shape[1]
@@ -320,7 +324,7 @@ class CpuKernels(ReferenceKernels):
         count = math.prod(shape)
         digits = self.random_bits(key, counter, -(-count // 4)).view(np.uint16)[:count]
         kept = self.pool.empty((count,), bool)
-        self.blocks.fill(lambda kept, digits: np.less(digits, round(keep * 2**16), out=kept), [kept, digits], ONE_PASS)
+        self.blocks.fill(lambda kept, digits: np.less(digits, round(keep * 2**16), out=kept), [kept, digits], BLOCK)
         return kept.reshape(shape)
 
     # ------------------------------------------------------------ optimizers
@@ -343,7 +347,7 @@ class CpuKernels(ReferenceKernels):
                 np.multiply(p, 1 - lr * weight_decay, out=p)
             elif weight_decay:
                 g = g + weight_decay * p
-            change = np.multiply(g, 1 - beta1)
+            change = np.multiply(g, 1 - beta1, out=self.pool.empty(g.shape, g.dtype))
             np.multiply(m, beta1, out=m)
             np.add(m, change, out=m)
             np.multiply(g, g, out=change)

@@ -104,12 +104,9 @@ class Im2col:
             return x
         rows, columns = geometry.reach
         padded = self.pool.empty((len(x), rows, columns, x.shape[3]), x.dtype)
-        bottom, right = min(top + height, rows), min(left + width, columns)
-        padded[:, :top] = 0
-        padded[:, bottom:] = 0
-        padded[:, top:bottom, :left] = 0
-        padded[:, top:bottom, right:] = 0
-        padded[:, top:bottom, left:right] = x[:, : bottom - top, : right - left]
+        inside = slice(top, min(top + height, rows)), slice(left, min(left + width, columns))
+        padded.fill(0)
+        padded[:, inside[0], inside[1]] = x[:, : inside[0].stop - top, : inside[1].stop - left]
         return padded
 
     def add_patches(self, patches: np.ndarray, x: np.ndarray, geometry: Geometry) -> None:

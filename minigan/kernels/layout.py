@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 Order = tuple[int, ...]
@@ -36,6 +38,12 @@ def channels_first(x: np.ndarray) -> np.ndarray:
 def slices(length: int, step: int) -> list[slice]:
     """0 to length in pieces of `step`."""
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def shares(length: int, count: float) -> list[slice]:
+    """0 to length in equal pieces: a power of two of them, `count` or more, so that threads end together."""
+    pieces = 1 << max(0, math.ceil(math.log2(max(count, 1))))
+    return slices(length, -(-length // pieces)) if length else []
 
 
 def long_rows(x: np.ndarray) -> np.ndarray:

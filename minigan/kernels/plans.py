@@ -10,6 +10,7 @@ from .schemes import POINTS, both_axes, fourier, toom_cook
 from .tiles import Tiles
 
 LONGEST = 9  # circular length of a tile in the frequency domain, at most: its matrices are dense
+DEPTH = 64  # terms that Winograd's products add up in one go: its transforms magnify the errors of long sums
 
 
 class UnsuitableShape(ValueError):
@@ -24,7 +25,7 @@ def frequency(geometry: Geometry) -> Plan:
         raise _unsuitable("frequency", f"kernels of size stride to {LONGEST} * stride", geometry)
     axes = [_circular(geometry, axis, taps[axis]) for axis in (0, 1)]
     lengths, counts, outputs, positions = zip(*axes, strict=True)
-    return _plan(geometry, taps, counts, outputs, positions, fourier(lengths, positions, taps, outputs))
+    return _plan(geometry, taps, counts, outputs, positions, fourier(lengths, positions, taps, outputs), None)
 
 
 @lru_cache(maxsize=256)
@@ -37,7 +38,7 @@ def winograd(geometry: Geometry) -> Plan:
     outputs = tuple(points + 1 - r for r in taps)
     counts = tuple(-(-n // m) for n, m in zip(geometry.output_size, outputs, strict=True))
     scheme = both_axes(*[toom_cook(m, r) for m, r in zip(outputs, taps, strict=True)])
-    return _plan(geometry, taps, counts, outputs, (range(points), range(points)), scheme)
+    return _plan(geometry, taps, counts, outputs, (range(points), range(points)), scheme, DEPTH)
 
 
 def _taps(geometry: Geometry) -> Pair:
@@ -66,7 +67,7 @@ def _circular(geometry: Geometry, axis: int, taps: int) -> tuple[int, int, int, 
     return outputs + taps - 1, count, outputs, range(outputs + taps - 1)
 
 
-def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme) -> Plan:
+def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme, depth) -> Plan:
     stride = geometry.stride
     rows, columns = (p.start * s - c for p, s, c in zip(positions, stride, geometry.corner, strict=True))
     lengths = (len(positions[0]), len(positions[1]))
@@ -75,6 +76,7 @@ def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme) -> Plan:
         Tiles(geometry.kernel_size, (0, 0), (1, 1), taps, taps, stride),
         Tiles(geometry.output_size, (0, 0), counts, outputs, outputs),
         scheme,
+        depth,
     )
 
 

@@ -77,23 +77,18 @@ class Tiles:
         """(n, H, W, C) -> (n, *span, C): all that the tiles cover, with zeros outside the image."""
         if self._exact and x.flags.c_contiguous:
             return x
-        (top, bottom, left, right), (down, across) = self._overlap()
+        inside, image = self._overlap()
         padded = pool.empty((len(x), *self.span, x.shape[3]), x.dtype)
-        padded[:, :top] = 0
-        padded[:, bottom:] = 0
-        padded[:, top:bottom, :left] = 0
-        padded[:, top:bottom, right:] = 0
-        padded[:, top:bottom, left:right] = x[:, down, across]
+        padded.fill(0)
+        padded[inside] = x[image]
         return padded
 
     def crop(self, padded: np.ndarray, x: np.ndarray) -> None:
         """The adjoint of padded, into x."""
-        (top, bottom, left, right), (down, across) = self._overlap()
-        x[:, : down.start] = 0
-        x[:, down.stop :] = 0
-        x[:, down, : across.start] = 0
-        x[:, down, across.stop :] = 0
-        x[:, down, across] = padded[:, top:bottom, left:right]
+        inside, image = self._overlap()
+        if x[image].shape != x.shape:
+            x.fill(0)
+        x[image] = padded[inside]
 
     @property
     def _exact(self) -> bool:
@@ -110,11 +105,10 @@ class Tiles:
         )
 
     def _overlap(self):
-        """What tiles and image have in common: its edges in the tiles' rows and columns, and as slices of the image."""
-        edges: list[int] = []
-        crop = []
+        """What tiles and image have in common: as an index of the tiles' pixels, and of the image's."""
+        inside, image = [slice(None)], [slice(None)]
         for size, start, span in zip(self.size, self.start, self.span, strict=True):
             begin, end = max(start, 0), min(start + span, size)
-            edges += [begin - start, end - start]
-            crop.append(slice(begin, end))
-        return edges, tuple(crop)
+            inside.append(slice(begin - start, end - start))
+            image.append(slice(begin, end))
+        return tuple(inside), tuple(image)

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from minigan.kernels import bilinear, im2col, planes
+from minigan.kernels import bilinear, im2col, planes, plans
 from minigan.kernels.costs import cheapest
 from minigan.kernels.cpu import CpuKernels
 from minigan.kernels.geometry import Geometry
@@ -26,7 +26,9 @@ def chunks(request, monkeypatch):
         monkeypatch.setattr(im2col, "PATCHES", 1)
         monkeypatch.setattr(planes, "ROWS", 1)
         monkeypatch.setattr(bilinear, "TILES", 1)
-        monkeypatch.setattr(bilinear, "DEPTH", 2)
+        monkeypatch.setattr(plans, "DEPTH", 2)
+        plans.winograd.cache_clear()
+        request.addfinalizer(plans.winograd.cache_clear)
         monkeypatch.setattr(bilinear, "SMALL_PRODUCT", 100)
 
 
