@@ -43,9 +43,7 @@ class Dataset:
         return batch
 
 
-def load_dataset(
-    source: str | Path, *, size: int = 28, channels: int | None = None, split: str = "train"
-) -> Dataset:
+def load_dataset(source: str | Path, *, size: int = 28, channels: int | None = None, split: str = "train") -> Dataset:
     """The data set `source`, its images brought to (channels, size, size).
 
     source: "mnist", "mnist-rgb", "coloured-mnist" or "stacked-mnist", a folder of IDX files named as MNIST's
@@ -68,9 +66,7 @@ def load_dataset(
         images, labels = load_idx_folder(path, split)
         images = images[:, None]
     elif split != "train":
-        raise ValueError(
-            f"{source} has no split {split!r}: only the MNIST sets and folders of IDX files have"
-        )
+        raise ValueError(f"{source} has no split {split!r}: only the MNIST sets and folders of IDX files have")
     elif path.is_dir():
         images = load_image_folder(path, size, channels or 3)
     elif path.is_file() and path.suffix == ".npz":
@@ -115,9 +111,7 @@ def stored(name: str, images: np.ndarray, labels: np.ndarray | None, channels: i
 def coloured(digits: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Dataset:
     """Coloured MNIST: each digit, uint8 (N, 1, H, W), on black in a pure colour of uniformly random hue."""
     hue = 6 * stream(seed, COLOUR).random((len(digits), 1))
-    distance = abs(
-        (hue - np.array([0, 2, 4]) + 3) % 6 - 3
-    )  # (N, 3), from red, green, blue on the circle of hues
+    distance = abs((hue - np.array([0, 2, 4]) + 3) % 6 - 3)  # (N, 3), from red, green, blue on the circle of hues
     colours = np.rint(255 * (2 - distance).clip(0, 1)).astype(np.uint16)
 
     def batch(indices: np.ndarray) -> np.ndarray:

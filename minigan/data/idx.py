@@ -40,9 +40,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     expected = start + math.prod(shape) * dtype.itemsize
     if len(content) != expected:
         fault = "is truncated" if len(content) < expected else "has trailing bytes"
-        raise ValueError(
-            f"{path} {fault}: {len(content)} bytes, expected {expected} for {native} of shape {shape}"
-        )
+        raise ValueError(f"{path} {fault}: {len(content)} bytes, expected {expected} for {native} of shape {shape}")
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(native)
 
 
@@ -53,6 +51,4 @@ def _uncompressed(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path} is broken gzip ({error}), expected an intact file: copy it again"
-        ) from error
+        raise ValueError(f"{path} is broken gzip ({error}), expected an intact file: copy it again") from error

@@ -20,9 +20,7 @@ def load_image_folder(folder: str | Path, size: int, channels: int) -> np.ndarra
     Raises ValueError for a folder without images and for a file that cannot be read.
     """
     folder = Path(folder)
-    paths = sorted(
-        path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    paths = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         raise ValueError(f"{folder} has no image files: expected some of {' '.join(sorted(SUFFIXES))}")
     images = np.empty((len(paths), size, size, channels), np.uint8)
@@ -93,9 +91,7 @@ def _opaque(image: Image.Image) -> Image.Image:
         pixels = np.asarray(image)
         if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
             raise ValueError(f"pixels of mode {image.mode} have no known range")
-        return Image.fromarray(
-            (pixels // 257).astype(np.uint8)
-        )  # 16 bits a pixel, whichever way Pillow keeps them
+        return Image.fromarray((pixels // 257).astype(np.uint8))  # 16 bits a pixel, whichever way Pillow keeps them
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
@@ -109,14 +105,10 @@ def _as_uint8(path: Path, images: np.ndarray) -> np.ndarray:
         raise ValueError(f"{path}: `images` is {images.dtype}, expected uint8 or floats in [0, 1] or [-1, 1]")
     if not np.isfinite(images).all():
         count = np.count_nonzero(~np.isfinite(images))
-        raise ValueError(
-            f"{path}: {count} of {images.size} pixels are NaN or infinite, expected finite floats"
-        )
+        raise ValueError(f"{path}: {count} of {images.size} pixels are NaN or infinite, expected finite floats")
     low, high = images.min(), images.max()
     if low < -1 or high > 1:
-        raise ValueError(
-            f"{path}: floats from {low:g} to {high:g}, expected them in [0, 1] or [-1, 1] (or uint8)"
-        )
+        raise ValueError(f"{path}: floats from {low:g} to {high:g}, expected them in [0, 1] or [-1, 1] (or uint8)")
     images = images.astype(np.float32)
     return np.rint((images + 1) * 127.5 if low < 0 else images * 255).astype(np.uint8)
 

@@ -43,10 +43,7 @@ def load_idx_folder(folder: str | Path, split: str = "train") -> tuple[np.ndarra
 def is_idx_folder(folder: Path) -> bool:
     """Whether the folder has at least one of the files that `load_idx_folder` reads."""
     return any(
-        (folder / (name + ending)).is_file()
-        for names in FILES.values()
-        for name in names
-        for ending in ("", ".gz")
+        (folder / (name + ending)).is_file() for names in FILES.values() for name in names for ending in ("", ".gz")
     )
 
 

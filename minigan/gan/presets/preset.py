@@ -66,8 +66,8 @@ def _add_dropout(network: nn.Module, p: float, rng: Generator) -> None:
     """The network's own dropout with probability p; in one that has none, dropout behind every activation."""
     modules = [module for _, module in network.named_modules()]
     own = [module for module in modules if isinstance(module, nn.Dropout)]
-    for module in own:
-        module.p = p
+    for layer in own:
+        layer.p = p
     for module in [] if own else modules:
         for name, child in list(module.children()):
             if isinstance(child, ACTIVATIONS):
