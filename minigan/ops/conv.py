@@ -174,7 +174,8 @@ def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = N
     kernel = _pair(kernel_size)
     if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
         raise ShapeError(f"max_pool2d: padding {padding} must be at most half the kernel {kernel}")
-    padded = pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)), -float("inf")) if rows or columns else x
+    lowest = float(x.backend.xp.finfo(x.dtype).min)
+    padded = pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)), lowest) if rows or columns else x
     patches = Patches(_pool_geometry(padded, kernel, stride, 0))(padded)
     return max(patches, (3, 4)).permute(0, 3, 1, 2)
 
