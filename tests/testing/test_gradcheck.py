@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.testing import GradientError, gradcheck, strategies
-from minigan.testing.derivative import Kink, five_point
+from minigan.testing.derivative import Kink, Line, five_point
 from minigan.testing.gradcheck import gradient_errors
 
 BOTH = pytest.mark.parametrize("method", ["difference", "complex"])
@@ -113,9 +113,13 @@ def test_a_function_full_of_jumps_is_refused():
 @given(bend=st.floats(-2, 2), at=st.floats(-2e-3, 2e-3))
 def test_differences_settle_only_off_the_kink(bend, at):
     """x + bend |x - at|: the derivative found is one of the two slopes, or none is found."""
-    weights, x = np.ones((1, 1)), np.zeros(1)
+
+    def evaluate(arrays):
+        return arrays[0] + bend * np.abs(arrays[0] - at)
+
+    x = [np.zeros(1)]
     try:
-        value, _ = five_point(lambda a: a[0] + bend * np.abs(a[0] - at), [x], 0, np.ones(1), weights, 0.0, 1e-7)
+        value, _ = five_point(Line(evaluate, x, evaluate(x), 1.0, 0, np.ones(1), np.ones((1, 1))), 0.0, 1e-7)
     except Kink:
         assert abs(at) < 1e-5
     else:
@@ -125,6 +129,28 @@ def test_differences_settle_only_off_the_kink(bend, at):
 def test_the_edge_of_a_domain():
     gradcheck(mg.log, leaf([1e-5, 1.0]))
     gradcheck(mg.sqrt, leaf([1e-5, 1.0]), order=2)
+
+
+# ---------------------------------------------------------------------------------------- rounding
+
+
+@BOTH
+def test_derivatives_that_are_zero_but_for_rounding(method):
+    """A bias before batch norm, a sum of softmax: all that differences can see is rounding."""
+    x, bias = leaf(np.random.default_rng(0).standard_normal((5, 3))), leaf([0.1, -2.0, 0.5])
+    one, zero = mg.tensor(np.ones(3)), mg.tensor(np.zeros(3))
+    gradcheck(lambda x, b: mg.batch_norm(x + b, one, zero), [x, bias], order=2, method=method)
+    gradcheck(lambda x: mg.softmax(x).sum(), x, method=method)
+    narrow = [mg.tensor(t.numpy().astype("float32"), requires_grad=True) for t in (x, bias)]
+    gradcheck(lambda x, b: mg.batch_norm(x + b, *(t.astype(x.dtype) for t in (one, zero))), narrow, order=2)
+
+
+@BOTH
+def test_rounding_excuses_no_wrong_rule(method):
+    """A constant of a thousand takes three digits from the differences, not more."""
+    wrong = with_rule(lambda x: 1e3 + x * x, lambda self, v, needs: (v * self.inputs[0] * 2.002,))
+    with pytest.raises(GradientError):
+        gradcheck(wrong, leaf([0.5, -1.5]), method=method)
 
 
 # -------------------------------------------------------------------------------------- precisions
