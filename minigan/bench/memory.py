@@ -30,6 +30,7 @@ def peak_memory(backend: Backend) -> Iterator[Peak]:
         finally:
             tracemalloc.stop()
     else:
+        backend.synchronize()
         pool = backend.xp.get_default_memory_pool()
         pool.free_all_blocks()
         yield peak

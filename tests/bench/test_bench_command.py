@@ -97,6 +97,18 @@ def test_profile(capsys):
     assert max(map(len, out.splitlines())) <= 100
 
 
+def test_a_profile_of_training(tmp_path, capsys):
+    options = ["--preset", "mlp-2d", "--steps", "3", "--batch-size", "4", "--device", "cpu", "--threads", "1"]
+    assert main(["train", *options, "--profile", "--out", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"\n[\d.]+ ms a step, watched, over 3 steps on cpu\n", out)
+    assert re.search(r"\nadam_step +[\d.]+ ", out)
+    assert main(["train", "--resume", "--steps", "4", "--out", str(tmp_path / "run"), "--profile"]) == 0
+    assert "over 1 steps on cpu" in capsys.readouterr().out
+    assert main(["train", "--resume", "--steps", "5", "--out", str(tmp_path / "run")]) == 0
+    assert "watched" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

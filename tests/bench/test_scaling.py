@@ -1,26 +1,19 @@
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 from bench_rows import row as timed
+from bench_scripts import load
 
 from minigan.backend import get_backend
 from minigan.bench.training import prepare
 from minigan.gan import presets
 
 TINY = "--presets mlp --batch-sizes 2,4 --widths 2,3 --thread-counts 1 --threads 1 --seconds 0.0001"
-PATH = Path(__file__).parents[2] / "benchmarks" / "scaling.py"
 
 
 @pytest.fixture(scope="module")
 def scaling():
-    spec = importlib.util.spec_from_file_location("scaling", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["scaling"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("scaling")
 
 
 @pytest.fixture(autouse=True)
