@@ -1,0 +1,153 @@
+"""Random changes to the source of ops/ and kernels/reference.py: does the test suite notice each one?
+
+    python tests/source_mutations.py --count 300 --seed 0 --log mutations.log
+
+Every mutation is tried in a copy of the tree: first against the tests of operations, then, if it lives, against the
+whole suite. The log holds one line each; survivors.md beside this file says why those that remain change nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+QUICK = [
+    *[f"tests/ops/test_{name}.py" for name in ("refusals", "edges", "operators", "convolution", "batch_norm", "catalog")],
+    "tests/test_rng.py", "tests/optim", "tests/test_autograd.py", "tests/kernels/test_cpu_kernels.py", "tests/nn",
+]  # fmt: skip
+SWAPS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.Mod: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd,
+    ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+
+
+def targets() -> list[Path]:
+    return [*sorted((ROOT / "minigan/ops").glob("*.py")), ROOT / "minigan/kernels/reference.py"]
+
+
+def sites(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node that can be changed: code, but no docstrings, annotations, messages or lists of names."""
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Raise, ast.Import, ast.ImportFrom, ast.JoinedStr)):
+            continue
+        if isinstance(node, ast.keyword) and node.arg in ("strict", "maxsize"):
+            continue
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            continue
+        if mutations(node):
+            yield node
+        for name, value in ast.iter_fields(node):
+            if name not in ("annotation", "returns", "decorator_list"):
+                children = value if isinstance(value, list) else [value]
+                stack += [child for child in children if isinstance(child, ast.AST)]
+
+
+def mutations(node: ast.AST) -> list[str]:
+    """What can be done to a node, by name."""
+    if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)):
+        return ["operator"] if type(node.op) in SWAPS else []
+    if isinstance(node, ast.Compare):
+        return ["comparison"] if type(node.ops[0]) in SWAPS else []
+    if isinstance(node, ast.UnaryOp):
+        return ["sign"] if isinstance(node.op, (ast.USub, ast.Not)) else []
+    if isinstance(node, ast.Constant):
+        return ["constant"] if isinstance(node.value, (bool, int, float)) else []
+    if isinstance(node, (ast.IfExp, ast.If)):
+        return ["condition"]
+    if isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(a, ast.Starred) for a in node.args):
+        return ["arguments"]
+    if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+        return ["statement"]
+    return []
+
+
+def mutate(node: ast.AST) -> None:
+    """Change the node in place."""
+    if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)):
+        node.op = SWAPS[type(node.op)]()
+    elif isinstance(node, ast.Compare):
+        node.ops[0] = SWAPS[type(node.ops[0])]()
+    elif isinstance(node, ast.UnaryOp):
+        if isinstance(node.op, ast.USub):
+            node.op = ast.UAdd()
+        else:
+            node.operand = ast.UnaryOp(ast.Not(), node.operand)
+    elif isinstance(node, ast.Constant):
+        value = node.value
+        node.value = not value if isinstance(value, bool) else value + 1
+    elif isinstance(node, (ast.IfExp, ast.If)):
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+    elif isinstance(node, ast.Call):
+        node.args[0], node.args[1] = node.args[1], node.args[0]
+    elif isinstance(node, ast.Expr):
+        node.value = ast.Constant(None)
+
+
+def mutants(count: int, seed: int) -> Iterator[tuple[Path, int, str, str, str]]:
+    """(file, line, before, after, new text) of `count` different random mutations."""
+    places = [(path, number) for path in targets() for number, _ in enumerate(sites(parsed(path)))]
+    for path, number in random.Random(seed).sample(places, min(count, len(places))):
+        tree = parsed(path)
+        node = list(sites(tree))[number]
+        before = ast.unparse(node)
+        mutate(node)
+        text = ast.unparse(ast.fix_missing_locations(tree))
+        yield path.relative_to(ROOT), node.lineno, before, ast.unparse(node), text
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def survives(tree: Path, tests: list[str], profile: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": profile, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
+    try:
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, default=Path("mutations.log"))
+    parser.add_argument("--whole", action="store_true", help="try survivors of the quick tests on the whole suite")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, args.log.open("a", encoding="utf-8") as log:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", "runs", ".hypothesis", "__pycache__"))
+        assert survives(tree, QUICK, "quick"), "the tests must pass before anything is changed"
+        killed = 0
+        for number, (path, line, before, after, text) in enumerate(mutants(args.count, args.seed), start=1):
+            original = (tree / path).read_text(encoding="utf-8")
+            (tree / path).write_text(text, encoding="utf-8")
+            os.utime(tree / path, (time.time() + 2 * number,) * 2)  # never taken for what was compiled before
+            lives = survives(tree, QUICK, "quick") and not (args.whole and not survives(tree, ["tests"], "ci"))
+            (tree / path).write_text(original, encoding="utf-8")
+            os.utime(tree / path, (time.time() + 2 * number + 1,) * 2)
+            killed += not lives
+            verdict = "SURVIVED" if lives else "killed"
+            print(f"{number} {verdict} {path}:{line}: {before}  ->  {after}".replace("\n", " "), file=log, flush=True)
+        print(f"{killed} of {number} killed", file=log)
+
+
+if __name__ == "__main__":
+    main()
