@@ -21,7 +21,7 @@ from .algorithm import GAN, Report
 from .trainer import Reporter, Trainer
 
 STREAM = 102  # random stream of the latents whose fakes are watched
-SAMPLES = 128  # of them
+SAMPLES = 64  # new ones at every logged step
 WINDOW = 10  # logged steps in a row that must agree
 WARM_UP = 500  # steps before anything is asked of the fakes that fresh weights cannot give
 
@@ -92,7 +92,7 @@ def _oscillating(window: Sequence[Observation]) -> str | None:
     means = np.stack([o.mean for o in window])
     path = np.linalg.norm(np.diff(means, axis=0), axis=1).sum()
     reach = np.linalg.norm(means[:, None] - means[None], axis=2).max()
-    if reach < 1.0 or path < 3 * reach:
+    if reach < 1.0 or path < 3.5 * reach:
         return None
     return (
         f"since step {window[0].step:,} the mean of the fakes has gone to and fro over {reach:.2g} times the spread "
@@ -165,7 +165,7 @@ class Diagnosis(Reporter):
         self.gradients: list[float] = []
         self.best_spread = 0.0
         self.told: set[str] = set()
-        self.latents = algorithm.latents(SAMPLES, Generator(algorithm.config.seed, algorithm.backend, STREAM))
+        self.rng = Generator(algorithm.config.seed, algorithm.backend, STREAM)
         self.modes = _mode_counter(trainer)
         logit = UNDECIDED.get(algorithm.config.objective, 0.0)
         logits = Tensor(algorithm.backend.xp.full((2, 1), logit, "float32"), algorithm.backend)
@@ -195,7 +195,7 @@ class Diagnosis(Reporter):
         loss, push, pull = _slopes(algorithm, real, fake, report.updated_fake_logits)
         gap = real.numpy().mean() - fake.numpy().mean()
         deviation = np.concatenate([real.numpy(), fake.numpy()]).std()
-        fakes = algorithm.sample(self.latents).numpy()
+        fakes = algorithm.sample(algorithm.latents(SAMPLES, self.rng)).numpy()
         points = fakes.reshape(len(fakes), -1) / self.unit
         spread = _spread(points)
         self.best_spread = max(self.best_spread, spread)
