@@ -28,7 +28,6 @@ class Plan(NamedTuple):
     w: Tiles
     y: Tiles
     scheme: Scheme
-    depth: int | None  # terms of a product that are added up in one go: where a scheme magnifies errors, not too many
 
 
 class Bilinear:
@@ -49,7 +48,7 @@ class Bilinear:
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight)).transpose(0, 2, 1)
         for images in self.chunks(plan, len(x)):
             u = self.analyze(plan.scheme.x, plan.x, x[images])
-            self.synthesize(plan.scheme.y, plan.y, self.products(u, w, plan.depth), y[images], bias)
+            self.synthesize(plan.scheme.y, plan.y, self.products(u, w), y[images], bias)
         return channels_first(y)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
@@ -59,7 +58,7 @@ class Bilinear:
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight))
         for images in self.chunks(plan, len(y)):
             v = self.analyze(plan.scheme.y, plan.y, y[images])
-            self.synthesize(plan.scheme.x, plan.x, self.products(v, w, plan.depth), x[images], bias)
+            self.synthesize(plan.scheme.x, plan.x, self.products(v, w), x[images], bias)
         return channels_first(x)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
@@ -108,19 +107,10 @@ class Bilinear:
 
         self.team.run(run, shares(len(array), SHARES))
 
-    def products(self, a: np.ndarray, b: np.ndarray, depth: int | None = None) -> np.ndarray:
-        """(P, M, K) x (P, K, N) -> (P, M, N). depth: terms that are added up in one go, all by default."""
+    def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(P, M, K) x (P, K, N) -> (P, M, N)."""
         out = self.points(len(a), a.shape[1], b.shape[2], a.dtype)
-        first, *others = slices(a.shape[2], depth or a.shape[2])
-
-        def run(some: slice) -> None:
-            np.matmul(a[some, :, first], b[some, first], out=out[some])
-            for terms in others:
-                more = self.pool.empty(out[some].shape, out.dtype)
-                np.matmul(a[some, :, terms], b[some, terms], out=more)
-                np.add(out[some], more, out=out[some])
-
-        self.team.run(run, shares(len(a), 2 * SHARES))
+        self.team.run(lambda some: np.matmul(a[some], b[some], out=out[some]), shares(len(a), 2 * SHARES))
         return out
 
     def points(self, points: int, rows: int, columns: int, dtype) -> np.ndarray:

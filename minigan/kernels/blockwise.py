@@ -11,8 +11,6 @@ from .buffers import BufferPool
 from .layout import ROW, Order, channels_last, divisor, inverse, memory_order, shares
 from .threads import ThreadTeam
 
-PARALLEL = 1 << 18  # elements: from here on, waking a thread costs less than it saves
-
 
 class Blockwise:
     """Runs chains of array operations over operands of one shape, with vectors and scalars broadcast against it."""
@@ -57,11 +55,10 @@ class Blockwise:
         def run(part: slice) -> None:
             chain(*[view[part] if np.ndim(view) and len(view) == length else view for view in views])
 
-        if out.size < PARALLEL:
-            for part in parts:
-                run(part)
-        else:
+        if len(parts) > 1:
             self.team.run(run, parts)
+        else:
+            run(slice(0, length))
 
 
 def _as_rows(operands: Sequence, shape: tuple[int, ...], order: Order) -> list | None:

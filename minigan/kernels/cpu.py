@@ -19,12 +19,16 @@ from .layout import inverse, long_rows, memory_order, shares, slices
 from .reference import ReferenceKernels, per_channel
 from .threads import ThreadTeam
 
-LARGE = 1 << 16  # elements: from here on, outputs come from the pool, and chains of operations go block by block
-BLOCK = 1 << 18  # elements of a block: operations so long that threads rarely wait for the interpreter
+LARGE = 1 << 16  # elements: from here on, outputs come from the pool
+# To wake a thread, and to wait for one that holds the interpreter, takes some 20 microseconds: what a thread gets to do
+# at a time should take longer.
+PASS_BLOCK = 1 << 20  # elements of a block for a single operation
+BLOCK = 1 << 18  # elements of a block for a chain of operations
+ADAM_BLOCK = 1 << 17  # elements of a block for the longest chain
 WORDS = 1 << 16  # random words that one thread makes at a time
+PIECE = 3 << 20  # multiplications of a piece of a matrix product
+PIECES = 8  # pieces of a matrix product, at most
 BLAS_ALONE = 1 << 18  # multiplications of a matrix product below which BLAS takes one thread by itself
-PIECE = 1 << 22  # multiplications of a matrix product that are worth a thread
-PIECES = 8
 
 
 class CpuKernels(ReferenceKernels):
@@ -61,7 +65,7 @@ class CpuKernels(ReferenceKernels):
         """ufunc(*operands): an array operation of a single pass."""
         if max([np.size(x) for x in operands]) < LARGE or np.result_type(*operands).kind not in "fc":
             return ufunc(*operands)
-        return self.blocks.map(lambda out, *blocks: ufunc(*blocks, out=out), operands, BLOCK)
+        return self.blocks.map(lambda out, *blocks: ufunc(*blocks, out=out), operands, PASS_BLOCK)
 
     def _chain(self, chain, *operands):
         """The array that chain(out, *operands) fills, operands of one shape: several passes over each block."""
@@ -182,7 +186,7 @@ class CpuKernels(ReferenceKernels):
         if sorted(reduced) == list(range(count)):  # sums of columns: a product with ones is quicker
             total = self._column_sums(memory.reshape(math.prod(memory.shape[:count]), -1))
         else:
-            parts = shares(len(memory), x.size / BLOCK)
+            parts = shares(len(memory), x.size / PASS_BLOCK)
             sums = self.team.run(lambda part: np.sum(memory[part], axis=reduced, keepdims=True), parts)
             total = np.sum(sums, axis=0) if 0 in reduced else np.concatenate(sums)
         total = total.reshape(kept).transpose(inverse(order))
@@ -191,7 +195,7 @@ class CpuKernels(ReferenceKernels):
     def _column_sums(self, x):
         """(R, C) -> (C,)."""
         rows = long_rows(x)
-        parts = shares(len(rows), x.size / BLOCK)
+        parts = shares(len(rows), x.size / PASS_BLOCK)
         ones = np.ones(parts[0].stop, x.dtype)
         sums = self.team.run(lambda part: ones[: part.stop - part.start] @ rows[part], parts)
         return np.sum(np.reshape(sums, (-1, x.shape[1])), axis=0)
@@ -213,7 +217,7 @@ class CpuKernels(ReferenceKernels):
             y = np.matmul(a, b)
             return y if bias is None else np.add(y, bias, out=y)
         out = self.pool.empty((m, n), a.dtype)
-        pieces = min(PIECES, max(1, m * n * k // PIECE))
+        pieces = min(PIECES, m * n * k / PIECE)
 
         def rows(part: slice) -> None:
             np.matmul(a[part], b, out=out[part])
@@ -226,9 +230,9 @@ class CpuKernels(ReferenceKernels):
                 np.add(out[:, part], bias[part], out=out[:, part])
 
         if m >= n:
-            self.team.run(rows, slices(m, -(-m // pieces)))
+            self.team.run(rows, shares(m, pieces))
         else:
-            self.team.run(columns, slices(n, -(-n // pieces)))
+            self.team.run(columns, shares(n, pieces))
         return out
 
     # ----------------------------------------------------------- convolution
@@ -324,7 +328,9 @@ class CpuKernels(ReferenceKernels):
         count = math.prod(shape)
         digits = self.random_bits(key, counter, -(-count // 4)).view(np.uint16)[:count]
         kept = self.pool.empty((count,), bool)
-        self.blocks.fill(lambda kept, digits: np.less(digits, round(keep * 2**16), out=kept), [kept, digits], BLOCK)
+        self.blocks.fill(
+            lambda kept, digits: np.less(digits, round(keep * 2**16), out=kept), [kept, digits], PASS_BLOCK
+        )
         return kept.reshape(shape)
 
     # ------------------------------------------------------------ optimizers
@@ -360,4 +366,4 @@ class CpuKernels(ReferenceKernels):
             np.multiply(change, rate, out=change)
             np.subtract(p, change, out=p)
 
-        self.blocks.fill(chain, [p, g, m, v], BLOCK)
+        self.blocks.fill(chain, [p, g, m, v], ADAM_BLOCK)

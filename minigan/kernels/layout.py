@@ -41,8 +41,8 @@ def slices(length: int, step: int) -> list[slice]:
 
 
 def shares(length: int, count: float) -> list[slice]:
-    """0 to length in equal pieces: a power of two of them, `count` or more, so that threads end together."""
-    pieces = 1 << max(0, math.ceil(math.log2(max(count, 1))))
+    """0 to length in equal pieces: a power of two of them, at most `count` (but one), so that threads end together."""
+    pieces = 1 << max(0, math.floor(math.log2(max(count, 1))))
     return slices(length, -(-length // pieces)) if length else []
 
 

@@ -10,7 +10,6 @@ from .schemes import POINTS, both_axes, fourier, toom_cook
 from .tiles import Tiles
 
 LONGEST = 9  # circular length of a tile in the frequency domain, at most: its matrices are dense
-DEPTH = 64  # terms that Winograd's products add up in one go: its transforms magnify the errors of long sums
 
 
 class UnsuitableShape(ValueError):
@@ -25,20 +24,19 @@ def frequency(geometry: Geometry) -> Plan:
         raise _unsuitable("frequency", f"kernels of size stride to {LONGEST} * stride", geometry)
     axes = [_circular(geometry, axis, taps[axis]) for axis in (0, 1)]
     lengths, counts, outputs, positions = zip(*axes, strict=True)
-    return _plan(geometry, taps, counts, outputs, positions, fourier(lengths, positions, taps, outputs), None)
+    return _plan(geometry, taps, counts, outputs, positions, fourier(lengths, positions, taps, outputs))
 
 
 @lru_cache(maxsize=256)
 def winograd(geometry: Geometry) -> Plan:
-    """Tiles of one multiplication for every pair of points, over rows and over columns."""
+    """Tiles of 2x2 outputs: one multiplication for every pair of points, over rows and over columns."""
     taps = _taps(geometry)
-    points = len(POINTS) + 1
-    if max(geometry.dilation) > 1 or not 2 <= min(taps) <= max(taps) < points or min(_unused(geometry)) < 0:
-        raise _unsuitable("winograd", f"kernels of size stride + 1 to {points - 1} * stride", geometry)
-    outputs = tuple(points + 1 - r for r in taps)
-    counts = tuple(-(-n // m) for n, m in zip(geometry.output_size, outputs, strict=True))
-    scheme = both_axes(*[toom_cook(m, r) for m, r in zip(outputs, taps, strict=True)])
-    return _plan(geometry, taps, counts, outputs, (range(points), range(points)), scheme, DEPTH)
+    if max(geometry.dilation) > 1 or not set(taps) <= POINTS.keys() or min(_unused(geometry)) < 0:
+        raise _unsuitable("winograd", "kernels of size stride + 1 to 3 * stride", geometry)
+    rows, columns = (toom_cook(r) for r in taps)
+    counts = tuple(-(-n // 2) for n in geometry.output_size)
+    positions = tuple(range(r + 1) for r in taps)
+    return _plan(geometry, taps, counts, (2, 2), positions, both_axes(rows, columns))
 
 
 def _taps(geometry: Geometry) -> Pair:
@@ -67,7 +65,7 @@ def _circular(geometry: Geometry, axis: int, taps: int) -> tuple[int, int, int, 
     return outputs + taps - 1, count, outputs, range(outputs + taps - 1)
 
 
-def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme, depth) -> Plan:
+def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme) -> Plan:
     stride = geometry.stride
     rows, columns = (p.start * s - c for p, s, c in zip(positions, stride, geometry.corner, strict=True))
     lengths = (len(positions[0]), len(positions[1]))
@@ -76,7 +74,6 @@ def _plan(geometry: Geometry, taps, counts, outputs, positions, scheme, depth) -
         Tiles(geometry.kernel_size, (0, 0), (1, 1), taps, taps, stride),
         Tiles(geometry.output_size, (0, 0), counts, outputs, outputs),
         scheme,
-        depth,
     )
 
 

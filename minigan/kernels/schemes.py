@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-POINTS = (3 / 8, -3 / 8, 5 / 4, -5 / 4)  # and infinity: of simple fractions, those with the smallest rounding errors
+# Beside infinity. The number of points is taps + 1; these magnify rounding errors least, among simple fractions.
+POINTS = {2: (3 / 4, -3 / 4), 3: (0, 1, -1)}
 
 
 class Scheme(NamedTuple):
@@ -25,20 +26,17 @@ class Scheme(NamedTuple):
     y: np.ndarray
 
 
-def toom_cook(outputs: int, taps: int) -> Scheme:
-    """One axis, outputs + taps - 1 = 5: one multiplication for each of five points (Winograd 1980, F(outputs, taps)).
+def toom_cook(taps: int) -> Scheme:
+    """One axis, two outputs: one multiplication for each of taps + 1 points (Winograd 1980, F(2, taps)).
 
     The polynomial y(t) w(t) is the product of the two values at every point; x is dual to its coefficients.
     """
-    length = outputs + taps - 1
-    if length != len(POINTS) + 1:
-        raise ValueError(f"{outputs} outputs and {taps} taps need {length} points, not {len(POINTS) + 1}")
 
     def values(coefficients: int) -> np.ndarray:
         at_infinity = np.eye(coefficients)[-1:]
-        return np.concatenate([np.vander(POINTS, coefficients, increasing=True), at_infinity])
+        return np.concatenate([np.vander(POINTS[taps], coefficients, increasing=True), at_infinity])
 
-    return Scheme(np.linalg.inv(values(length)).T, values(taps), values(outputs))
+    return Scheme(np.linalg.inv(values(taps + 1)).T, values(taps), values(2))
 
 
 def both_axes(rows: Scheme, columns: Scheme) -> Scheme:

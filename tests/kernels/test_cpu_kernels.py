@@ -30,9 +30,8 @@ def sizes(request, monkeypatch):
     if request.param == "large arrays":
         for name in ("LARGE", "BLAS_ALONE"):
             monkeypatch.setattr(cpu, name, 1)
-        for name in ("BLOCK", "WORDS", "PIECE"):
+        for name in ("PASS_BLOCK", "BLOCK", "ADAM_BLOCK", "WORDS", "PIECE"):
             monkeypatch.setattr(cpu, name, 16)
-        monkeypatch.setattr(blockwise, "PARALLEL", 1)
         monkeypatch.setattr(layout, "ROW", 8)
         monkeypatch.setattr(blockwise, "ROW", 8)
 
