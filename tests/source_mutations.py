@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+OPERATIONS = ("refusals", "edges", "operators", "convolution", "batch_norm", "catalog")  # the quick ones first
 QUICK = [
-    *[f"tests/ops/test_{name}.py" for name in ("refusals", "edges", "operators", "convolution", "batch_norm", "catalog")],
+    *(f"tests/ops/test_{name}.py" for name in OPERATIONS),
     "tests/test_rng.py", "tests/optim", "tests/test_autograd.py", "tests/kernels/test_cpu_kernels.py", "tests/nn",
 ]  # fmt: skip
 SWAPS = {
