@@ -36,7 +36,8 @@ def fact(name: str, value: str) -> str:
 
 def table(workload: Workload, rows: Sequence[Row]) -> str:
     """The rows of one workload, and what they say."""
-    lines = [f"{workload.name}: {workload.summary}", "  " + _cells(COLUMNS)]
+    title = textwrap.fill(f"{workload.name}: {workload.summary}", WIDTH, subsequent_indent="  ")
+    lines = [title, "  " + _cells(COLUMNS)]
     for phase in _phases(rows):
         lines += ["  " + _line(row) for row in rows if row.phase == phase]
     lines += [f"  {sentence}" for sentence in (*crossovers(rows), *idle(rows), agreement(rows))]

@@ -110,6 +110,13 @@ def test_all_text_fits():
     assert "launches on cuda:0: no CUPTI" in text
 
 
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=lambda workload: workload.name)
+def test_every_title_fits(workload):
+    text = report.table(workload, [row(1.0)])
+    assert max(map(len, text.splitlines())) <= report.WIDTH
+    assert " ".join(text.split()).startswith(f"{workload.name}: {workload.summary} phase batch device")
+
+
 @pytest.mark.parametrize("cores", [None, 0.0, 0.05])
 def test_no_warning_on_a_quiet_machine(cores):
     assert report.ending(Results({}, cores_used_by_others=cores)) == ""
