@@ -15,7 +15,7 @@ from .schemes import Scheme
 from .threads import ThreadTeam
 from .tiles import Tiles
 
-TILES = 512  # tiles that are transformed and multiplied at a time: their matrices should stay in the cache
+TILES = 256  # tiles that are transformed and multiplied at a time: their matrices should stay in the cache
 SMALL_PRODUCT = 10**6  # multiplications: up to here BLAS multiplies without copying the operands first
 SHARES = 8  # pieces of work in a stage
 APART = 16  # elements between the matrices of two points
@@ -45,72 +45,85 @@ class Bilinear:
         plan = self.plan(geometry)
         x = channels_last(x)
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
-        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight)).transpose(0, 2, 1)
-        for images in self.chunks(plan, len(x)):
-            u = self.analyze(plan.scheme.x, plan.x, x[images])
-            self.synthesize(plan.scheme.y, plan.y, self.products(u, w), y[images], bias)
+        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES).transpose(0, 2, 1)
+
+        def some(images: slice, shares: int) -> None:
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares)
+            self.synthesize(plan.scheme.y, plan.y, self.products(u, w, shares), y[images], bias, shares)
+
+        self.over_images(some, plan, len(x))
         return channels_first(y)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
         plan = self.plan(geometry)
         y = channels_last(y)
         x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
-        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight))
-        for images in self.chunks(plan, len(y)):
-            v = self.analyze(plan.scheme.y, plan.y, y[images])
-            self.synthesize(plan.scheme.x, plan.x, self.products(v, w), x[images], bias)
+        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES)
+
+        def some(images: slice, shares: int) -> None:
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares)
+            self.synthesize(plan.scheme.x, plan.x, self.products(v, w, shares), x[images], bias, shares)
+
+        self.over_images(some, plan, len(y))
         return channels_first(x)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
         plan = self.plan(geometry)
         x, y = channels_last(x), channels_last(y)
-        products = []
-        for images in self.chunks(plan, len(x)):
-            u = self.analyze(plan.scheme.x, plan.x, x[images])
-            v = self.analyze(plan.scheme.y, plan.y, y[images])
-            products.append(self.products(v.transpose(0, 2, 1), u))
-            if len(products) == 2:
-                np.add(products[0], products.pop(), out=products[0])
+
+        def some(images: slice, shares: int) -> np.ndarray:
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares)
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares)
+            return self.products(v.transpose(0, 2, 1), u, shares)
+
+        total, *others = self.over_images(some, plan, len(x))
+        for other in others:
+            np.add(total, other, out=total)
         w = self.pool.empty((y.shape[3], *geometry.kernel_size, x.shape[3]), x.dtype)
-        self.synthesize(plan.scheme.w, plan.w, products[0], w, None)
+        self.synthesize(plan.scheme.w, plan.w, total, w, None, SHARES)
         return channels_first(w)
 
-    def chunks(self, plan: Plan, images: int) -> list[slice]:
-        return slices(images, max(1, TILES // math.prod(plan.x.count)))
+    def over_images(self, function: Callable, plan: Plan, images: int) -> list:
+        """function(images, shares) over all images: many chunks, a thread each; or one, whose stages are shared out."""
+        chunks = slices(images, max(1, TILES // math.prod(plan.x.count)))
+        if len(chunks) == 1:
+            return [function(chunks[0], SHARES)]
+        return self.team.run(lambda chunk: function(chunk, 1), chunks)
 
-    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray) -> np.ndarray:
-        """(n, H, W, C) -> (P, T, K): every tile times the matrix."""
+    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int) -> np.ndarray:
+        """(n, H, W, C) -> (P, T, K): every tile times the matrix, in `count` shares."""
         matrix = matrix.astype(array.dtype)
-        count = math.prod(tiles.count)
-        points = self.points(len(matrix), len(array) * count, tiles.depth(array), array.dtype)
+        each = math.prod(tiles.count)
+        points = self.points(len(matrix), len(array) * each, tiles.depth(array), array.dtype)
 
         def run(images: slice) -> None:
-            part = points[:, images.start * count : images.stop * count]
+            part = points[:, images.start * each : images.stop * each]
             read = tiles.read(array[images], self.pool)
             np.matmul(matrix, pieces(read, matrix), out=tile_major(part, read, matrix))
 
-        self.team.run(run, shares(len(array), SHARES))
+        self.team.run(run, shares(len(array), count))
         return points
 
-    def synthesize(self, matrix: np.ndarray, tiles: Tiles, points: np.ndarray, array: np.ndarray, bias) -> None:
+    def synthesize(self, matrix: np.ndarray, tiles: Tiles, points: np.ndarray, array: np.ndarray, bias, count) -> None:
         """The adjoint: (P, T, K) -> (n, H, W, C), plus a bias (C,) or None."""
         matrix = np.ascontiguousarray(matrix.T, array.dtype)
-        count = math.prod(tiles.count)
+        each = math.prod(tiles.count)
 
         def run(images: slice) -> None:
-            part = points[:, images.start * count : images.stop * count]
+            part = points[:, images.start * each : images.stop * each]
             written = self.pool.empty(tiles.read_shape(array[images]), array.dtype)
             np.matmul(matrix, tile_major(part, written, matrix), out=pieces(written, matrix))
             tiles.add_back(written, array[images], self.pool)
             if bias is not None:
                 np.add(array[images], bias, out=array[images])
 
-        self.team.run(run, shares(len(array), SHARES))
+        self.team.run(run, shares(len(array), count))
 
-    def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def products(self, a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
         """(P, M, K) x (P, K, N) -> (P, M, N)."""
         out = self.points(len(a), a.shape[1], b.shape[2], a.dtype)
-        self.team.run(lambda some: np.matmul(a[some], b[some], out=out[some]), shares(len(a), 2 * SHARES))
+        each = max(1, len(a) // count)  # a remainder is one more share
+        self.team.run(lambda some: np.matmul(a[some], b[some], out=out[some]), slices(len(a), each))
         return out
 
     def points(self, points: int, rows: int, columns: int, dtype) -> np.ndarray:
