@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
 def _measure(
     workloads: Sequence[Workload], sizes: list[int], devices: list[Device], missing: dict[str, str], seconds: float
 ) -> Results:
-    results = Results(environment(devices[0].threads, devices[-1].precision), unavailable=missing)
+    precision = next((device.precision for device in devices if device.name != "cpu"), "float32")
+    results = Results(environment(devices[0].threads, precision), unavailable=missing)
     print(report.heading(results), flush=True)
     bystanders = Bystanders()
     for device in devices:
@@ -109,8 +110,8 @@ def _devices(args: argparse.Namespace) -> tuple[list[Device], dict[str, str]]:
     ]
     for device in devices:
         device.open()  # an unknown one, or one that cannot be used, is refused before anything is measured
-    missing = {"GPU (host and device time, launches)": problem} if problem else {}
-    return devices, missing
+    without_gpu = problem or "--device names the CPU alone"
+    return devices, {"GPU (host, gpu and launches)": without_gpu} if names == ["cpu"] else {}
 
 
 def _profile(args: argparse.Namespace, devices: list[Device], sizes: list[int] | None) -> int:

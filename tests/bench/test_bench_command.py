@@ -3,8 +3,9 @@ import re
 import pytest
 from bench_rows import row
 
+from minigan.backend import get_backend
 from minigan.bench import command
-from minigan.bench.suite import Results
+from minigan.bench.suite import Device, Results
 from minigan.cli import main
 
 TINY = ["--seconds", "0.0001", "--threads", "1"]
@@ -31,7 +32,7 @@ def test_without_a_gpu(monkeypatch, tmp_path, capsys):
         "BLAS",
         "threads       1",
         "arithmetic    float32",
-        "GPU (host and device time, launches)",
+        "GPU (host, gpu and launches)",
     ):
         assert text in out
     assert re.search(r"\n  second order +4 +cpu ", out)
@@ -40,7 +41,7 @@ def test_without_a_gpu(monkeypatch, tmp_path, capsys):
     results = Results.load(files[0])
     assert [row.workload for row in results.rows] == ["dense"] * 6 + ["adam"] + ["mlp-2d"] * 2
     assert results.cold_start == {"cpu": 0.5}
-    assert results.unavailable == {"GPU (host and device time, launches)": "no GPU is plugged in"}
+    assert results.unavailable == {"GPU (host, gpu and launches)": "no GPU is plugged in"}
 
 
 def test_all_usable_devices_are_measured_unless_one_is_named(gpu, tmp_path):
@@ -48,6 +49,18 @@ def test_all_usable_devices_are_measured_unless_one_is_named(gpu, tmp_path):
     for options, devices in (([], ["cpu", "cuda:0"]), (["--device", "cuda,cuda:0"], ["cuda:0"])):
         assert main(["bench", "--workloads", "adam", *options, "--json", str(path), *TINY]) == 0
         assert [row.device for row in Results.load(path).rows] == devices
+
+
+def test_the_results_say_how_a_gpu_multiplies_and_why_there_is_none(gpu, tmp_path, monkeypatch):
+    path = tmp_path / "bench.json"
+    monkeypatch.setattr(Device, "open", lambda device: get_backend(device.name))
+    options = ["--workloads", "adam", "--json", str(path), *TINY]
+    assert main(["bench", "--device", "cuda,cpu", "--precision", "tf32", *options]) == 0
+    results = Results.load(path)
+    assert results.environment["arithmetic"] == "float32, matrix products on the GPU in tf32"
+    assert [(row.device, row.precision) for row in results.rows] == [("cuda:0", "tf32"), ("cpu", "float32")]
+    assert main(["bench", "--device", "cpu", *options]) == 0
+    assert Results.load(path).unavailable == {"GPU (host, gpu and launches)": "--device names the CPU alone"}
 
 
 def test_a_device_that_computes_something_else_is_one_line(gpu, capsys):
