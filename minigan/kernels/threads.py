@@ -23,6 +23,8 @@ class ThreadTeam:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads
         self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        for library in self._blas:
+            library.set_num_threads(threads)
         self._running = threading.Lock()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         for _ in range(threads - 1):

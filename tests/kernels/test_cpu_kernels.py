@@ -28,9 +28,9 @@ seeds = st.integers(0, 2**32 - 1)
 def sizes(request, monkeypatch):
     """Small arrays as they are; and again with thresholds so low that they take every path of large ones."""
     if request.param == "large arrays":
-        for name in ("LARGE", "BLAS_ALONE"):
+        for name in ("LARGE", "ADAM_ALONE"):
             monkeypatch.setattr(cpu, name, 1)
-        for name in ("PASS_BLOCK", "BLOCK", "ADAM_BLOCK", "WORDS", "PIECE"):
+        for name in ("PASS_BLOCK", "BLOCK", "ADAM_BLOCK", "WORDS"):
             monkeypatch.setattr(cpu, name, 16)
         monkeypatch.setattr(layout, "ROW", 8)
         monkeypatch.setattr(blockwise, "ROW", 8)
