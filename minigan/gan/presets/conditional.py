@@ -10,8 +10,8 @@ from ..config import Config
 from .convolutional import compact_discriminator, compact_generator
 from .preset import Players, Preset, Streams, initialised, normal_002
 
-# Numbers that stand for a class beside the latent vector. Few: with 50 of them beside 32 or 100 latents the label drowns
-# the latents, and every class collapses to one image.
+# Numbers that stand for a class beside the latent vector. Few: 50 of them beside 32 or 100 latents drown the latents,
+# and every class collapses to one image.
 EMBEDDING = 10
 
 
