@@ -91,17 +91,24 @@ def _check(name: str, args: argparse.Namespace, bar: Any) -> Row:
         seed = args.seed + count
         try:
             found = check_example(entry, seed, order=args.order, dtype=args.dtype, device=args.device)
-        except GradientError as error:
+        except Exception as error:  # also of a rule that does not even run
             bar.update(args.examples - count)
-            if error.mismatch is not None:
-                error.mismatch.reproduce = (
-                    f"minigan gradcheck --ops {name} --order {args.order} --examples 1 --seed {seed} "
-                    f"--dtype {args.dtype} --device {args.device} --kernels {args.kernels}"
-                )
-            return Row(name, entry.domain, entry.method, count + 1, errors, False, str(error))
+            line = (
+                f"minigan gradcheck --ops {name} --order {args.order} --examples 1 --seed {seed} "
+                f"--dtype {args.dtype} --device {args.device} --kernels {args.kernels}"
+            )
+            return Row(name, entry.domain, entry.method, count + 1, errors, False, _report(error, line))
         errors = found if errors is None else errors.merged(found)
         bar.update()
     return Row(name, entry.domain, entry.method, args.examples, errors, True)
+
+
+def _report(error: Exception, line: str) -> str:
+    if isinstance(error, GradientError) and error.mismatch is not None:
+        error.mismatch.reproduce = line
+        return str(error)
+    kind = "" if isinstance(error, GradientError) else f"{type(error).__name__}: "
+    return f"{kind}{error}\n  reproduce with  {line}"
 
 
 def _gradient_table(rows: list[Row], order: int) -> str:

@@ -50,6 +50,19 @@ def test_a_failure_prints_its_report_and_a_line_that_reproduces_it(monkeypatch, 
     assert again in out
 
 
+def test_a_rule_that_does_not_run_is_a_failure_too(monkeypatch, capsys):
+    monkeypatch.setattr(ops.elementwise.Tanh, "backward", lambda self, cotangent, needs: (cotangent.no_such_thing,))
+    assert run("--ops", "tanh", "--examples", "1") == 1
+    out = capsys.readouterr().out
+    assert "AttributeError" in out and "no_such_thing" in out and "--seed 0" in out
+
+
+def test_a_wrong_value_is_a_failure_too(monkeypatch, capsys):
+    monkeypatch.setattr(ops.elementwise.Tanh, "forward", lambda self, x: self.kernels.tanh(x) * 1.0000001)
+    assert run("--ops", "tanh", "--examples", "1") == 1
+    assert "Tanh: the value is" in capsys.readouterr().out
+
+
 def test_json(tmp_path, capsys):
     assert run("--ops", "exp", "--examples", "2", "--json", str(tmp_path / "table.json")) == 0
     (row,) = json.loads((tmp_path / "table.json").read_text())
