@@ -122,8 +122,8 @@ class Bilinear:
     def products(self, a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
         """(P, M, K) x (P, K, N) -> (P, M, N)."""
         out = self.points(len(a), a.shape[1], b.shape[2], a.dtype)
-        each = max(1, len(a) // count)  # a remainder is one more share
-        self.team.run(lambda some: np.matmul(a[some], b[some], out=out[some]), slices(len(a), each))
+        parts = shares(len(a), count) if len(a) > 2 * count else slices(len(a), 1)
+        self.team.run(lambda some: np.matmul(a[some], b[some], out=out[some]), parts)
         return out
 
     def points(self, points: int, rows: int, columns: int, dtype) -> np.ndarray:
