@@ -171,7 +171,14 @@ DCGAN = Preset(
     "compact convolutional pair, the default: clear digits within minutes",
     (1, 28, 28),
     dcgan,
-    {"steps": 3000, "batch_size": 64, "latent_size": 32, "lr_generator": 1e-3, "lr_discriminator": 1e-3},
+    {
+        "steps": 2000,
+        "sample_every": 100,
+        "batch_size": 64,
+        "latent_size": 32,
+        "lr_generator": 1e-3,
+        "lr_discriminator": 1e-3,
+    },
 )
 DCGAN28 = Preset(
     "dcgan28",
