@@ -206,16 +206,18 @@ class CpuKernels(ReferenceKernels):
         """By the threads of BLAS itself, which cut a product better than it can be cut from outside."""
         if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype:
             return np.matmul(a, b)
-        return self._product(a, b, 0.0 if len(a) <= FEW_ROWS else None)
+        return self._product(a, b, None)
 
     def linear(self, x, weight, bias):
-        return self._product(x, weight.T, 0.0 if bias is None and len(x) <= FEW_ROWS else bias)
+        return self._product(x, weight.T, bias)
 
     def _product(self, a, b, bias):
         """a b + bias. With few rows BLAS is up to twice as fast on the transposed product, b' a'."""
         out = self.pool.empty((len(a), b.shape[1]), a.dtype)
+        if len(b) == 1 and bias is None:
+            return np.multiply(a, b, out=out)  # (M, 1) x (1, N), which BLAS is slow at
         if len(a) <= FEW_ROWS:
-            return np.add(np.matmul(b.T, a.T).T, bias, out=out)
+            return np.add(np.matmul(b.T, a.T).T, 0 if bias is None else bias, out=out)
         np.matmul(a, b, out=out)
         return out if bias is None else np.add(out, bias, out=out)
 
