@@ -40,7 +40,10 @@ class Batch:
         return [Batch(self.images[cut], None if self.labels is None else self.labels[cut]) for cut in cuts]
 
     def packed(self, m: int) -> Batch:
-        """m samples one after another as one, stacked on the channel axis: (N, C, ...) -> (N/m, mC, ...)."""
+        """m samples one after another as one, stacked on the channel axis: (N, C, ...) -> (N/m, mC, ...).
+
+        Lin et al. 2018 (PacGAN), arXiv:1712.04086, whose own batch size counts packs.
+        """
         if m == 1:
             return self
         n, channels, *rest = self.images.shape

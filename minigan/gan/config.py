@@ -105,7 +105,9 @@ class Config:
     instance_noise: float = stabiliser(
         0.0, "standard deviation of noise on all the discriminator sees, falling linearly to 0 at the end", least=0
     )
-    packing: int = stabiliser(1, "samples that the discriminator judges together (1 is off)", least=1)
+    packing: int = stabiliser(
+        1, "samples that the discriminator judges together: batch_size / packing logits an update (1 is off)", least=1
+    )
     ema: float = stabiliser(
         0.0, "decay of a moving average of the generator, from which samples are then drawn (0.999)", least=0, below=1
     )
