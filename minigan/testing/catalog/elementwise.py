@@ -114,7 +114,7 @@ def _mask_scale(draw: Draw) -> Sample:
     def oracle(x: np.ndarray) -> np.ndarray:
         return each(lambda keep, s: factor * s if keep else 0.0)(mask, x)
 
-    return Sample(lambda x: e.MaskScale(mask, factor)(x), [draw.real(shape)], oracle)
+    return Sample(lambda x: e.MaskScale(x.backend.asarray(mask), factor)(x), [draw.real(shape)], oracle)
 
 
 def _binary_cross_entropy(draw: Draw) -> Sample:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...autograd import Tensor
 from ...ops import shape as s
 from ..draw import Draw, Shape
 from .entry import Entry, Sample
@@ -109,6 +110,10 @@ def _index(draw: Draw, shape: Shape) -> tuple[Any, ...]:
     return (*parts, Ellipsis)
 
 
+def _on_device(index: tuple[Any, ...], x: Tensor) -> tuple[Any, ...]:
+    return tuple([x.backend.asarray(part) if isinstance(part, np.ndarray) else part for part in index])
+
+
 def _get_item(draw: Draw) -> Sample:
     shape = draw.shape(1, 3)
     index = _index(draw, shape)
@@ -116,7 +121,7 @@ def _get_item(draw: Draw) -> Sample:
     def oracle(x: np.ndarray) -> np.ndarray:
         return x.ravel()[np.arange(x.size).reshape(shape)[index]]
 
-    return Sample(lambda x: ops.get_item(x, index), [draw.real(shape)], oracle)
+    return Sample(lambda x: ops.get_item(x, _on_device(index, x)), [draw.real(shape)], oracle)
 
 
 def _scatter(draw: Draw) -> Sample:
@@ -130,7 +135,7 @@ def _scatter(draw: Draw) -> Sample:
             y[position] += value
         return y.reshape(shape)
 
-    return Sample(lambda x: s.Scatter(index, shape)(x), [draw.real(named.shape)], oracle)
+    return Sample(lambda x: s.Scatter(_on_device(index, x), shape)(x), [draw.real(named.shape)], oracle)
 
 
 def _parts(draw: Draw) -> tuple[int, list[Shape]]:
