@@ -88,3 +88,35 @@ def test_casting_between_precisions():
     assert x.grad.dtype == np.float64
     np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
     assert not x.astype("int64").requires_grad
+
+
+def test_what_is_left_out_has_numpys_and_pytorchs_meaning():
+    rng = np.random.default_rng(0)
+    x, w = mg.tensor(rng.standard_normal((2, 3, 4, 4))), mg.tensor(rng.standard_normal((5, 3, 2, 2)))
+    equal_pairs = [
+        (mg.conv2d(x, w), mg.conv2d(x, w, None, 1, 0, 1)),
+        (mg.conv_transpose2d(x, w[:3]), mg.conv_transpose2d(x, w[:3], None, 1, 0, 0, 1)),
+        (mg.avg_pool2d(x, 2), mg.avg_pool2d(x, 2, 2, 0)),
+        (mg.max_pool2d(x, 2), mg.max_pool2d(x, 2, 2, 0)),
+        (mg.softmax(x), mg.softmax(x, 3)),
+        (mg.log_softmax(x), mg.log_softmax(x, 3)),
+        (mg.concatenate([x, x]), mg.concatenate([x, x], 0)),
+        (mg.stack([x, x]), mg.stack([x, x], 0)),
+        (mg.transpose(x), mg.transpose(x, 2, 3)),
+        (mg.leaky_relu(x), mg.leaky_relu(x, 0.01)),
+        (mg.sum(x, 1), mg.sum(x, 1, keepdims=False)),
+        (mg.mean(x, 1), mg.mean(x, 1, keepdims=False)),
+        (mg.max(x, 1), mg.max(x, 1, keepdims=False)),
+        (mg.var(x, 1), mg.var(x, 1, keepdims=False)),
+        (mg.min(x, 1), mg.min(x, 1, keepdims=False)),
+        (mg.pad(x, [(1, 1)] * 4), mg.pad(x, [(1, 1)] * 4, 0.0)),
+    ]
+    for left_out, given_ in equal_pairs:
+        np.testing.assert_array_equal(left_out.numpy(), given_.numpy())
+        assert left_out.shape == given_.shape
+    ones, zeros = mg.tensor(np.ones(3)), mg.tensor(np.zeros(3))
+    statistics = [mg.tensor(np.zeros(3)) for _ in range(4)]
+    y = mg.batch_norm(x, ones, zeros, *statistics[:2])
+    expected = mg.batch_norm(x, ones, zeros, *statistics[2:], training=True, momentum=0.1, eps=1e-5)
+    np.testing.assert_array_equal(y.numpy(), expected.numpy())
+    np.testing.assert_array_equal(statistics[1].numpy(), statistics[3].numpy())
