@@ -39,8 +39,8 @@ SWAPS = {
 }  # fmt: skip
 
 
-def targets() -> list[Path]:
-    return [*sorted((ROOT / "minigan/ops").glob("*.py")), ROOT / "minigan/kernels/reference.py"]
+def targets(root: Path) -> list[Path]:
+    return [*sorted((root / "minigan/ops").glob("*.py")), root / "minigan/kernels/reference.py"]
 
 
 def sites(tree: ast.AST) -> Iterator[ast.AST]:
@@ -118,16 +118,16 @@ class Mutation:
         return f"{self.path}:{self.line}: {self.before}  ->  {self.after}".replace("\n", " ")
 
 
-def mutations_of(count: int, seed: int) -> Iterator[Mutation]:
-    """`count` different random ones."""
-    places = [(path, number) for path in targets() for number, _ in enumerate(sites(parsed(path)))]
+def mutations_of(root: Path, count: int, seed: int) -> Iterator[Mutation]:
+    """`count` different random ones of the tree at `root`."""
+    places = [(path, number) for path in targets(root) for number, _ in enumerate(sites(parsed(path)))]
     for path, number in random.Random(seed).sample(places, min(count, len(places))):
         tree = parsed(path)
         node: Any = list(sites(tree))[number]
         line, before, scope = node.lineno, ast.unparse(node), scope_of(tree, node.lineno)
         mutate(node)
         text = ast.unparse(ast.fix_missing_locations(tree))
-        yield Mutation(path.relative_to(ROOT), line, scope, before, ast.unparse(node), text)
+        yield Mutation(path.relative_to(root), line, scope, before, ast.unparse(node), text)
 
 
 def scope_of(tree: ast.Module, line: int) -> str:
@@ -167,7 +167,7 @@ def main() -> None:
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", "runs", ".hypothesis", "__pycache__"))
         assert survives(tree, QUICK, "quick"), "the tests must pass before anything is changed"
         killed = 0
-        for number, mutation in enumerate(mutations_of(args.count, args.seed), start=1):
+        for number, mutation in enumerate(mutations_of(tree, args.count, args.seed), start=1):
             path = tree / mutation.path
             original = path.read_text(encoding="utf-8")
             path.write_text(mutation.text, encoding="utf-8")
