@@ -110,6 +110,18 @@ def configure_cpu(*, threads: int | None = None, kernels: str = "cpu", conv_algo
     return backend
 
 
+def configure_cuda(device: str, precision: str) -> Backend:
+    """Choose the arithmetic of a GPU's matrix products of float32: "float32", or "tf32" (about 1e-3 of error)."""
+    from .kernels.gpu import GpuKernels
+
+    backend = get_backend(device)
+    if backend.index is None:
+        raise DeviceError(f"the precision of matrix products is chosen for a GPU, got device {backend.device!r}")
+    if isinstance(backend.kernels, GpuKernels) and backend.kernels.precision != precision:
+        backend.kernels = GpuKernels(backend.xp, precision)
+    return backend
+
+
 def choose_device(device: str) -> tuple[str, str]:
     """The device that "auto" (or another name) stands for, and why."""
     if device != "auto":

@@ -297,6 +297,8 @@ def test_help_names_every_setting(run):
         (("--beta1", 1.5), "beta1 must be at least 0 and less than 1, got 1.5"),
         (("--update", "never"), "unknown update 'never'; known: alternating, simultaneous"),
         (("--log-every", 0), "log_every must be 1 or more, got 0"),
+        (("--precision", "half"), "unknown precision 'half'; known: float32, tf32"),
+        (("--precision", "tf32"), "--precision tf32 is for GPUs, and the device is cpu (as asked): use float32"),
         (("--sideways",), "minigan: unrecognized arguments: --sideways"),
         (("--resume",), "--resume needs --out DIR: the run to continue"),
         (("--checkpoint", "x.npz"), "--checkpoint is the file to --resume from: give both, or neither"),

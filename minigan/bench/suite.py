@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..backend import Backend, configure_cpu, get_backend
+from ..backend import Backend, configure_cpu, configure_cuda, get_backend
 from ..files import replacing
-from ..kernels.gpu import GpuKernels
 from ..kernels.reference import ReferenceKernels
 from .cupti import Activity, Unavailable, trace
 from .memory import peak_memory
@@ -35,10 +34,7 @@ class Device:
         """The device, on the CPU with work memory of its own, so that nothing is warm yet."""
         if self.name == "cpu":
             return configure_cpu(threads=self.threads, conv_algorithm=self.conv_algorithm)
-        backend = get_backend(self.name)
-        if isinstance(backend.kernels, GpuKernels) and backend.kernels.precision != self.precision:
-            backend.kernels = GpuKernels(backend.xp, self.precision)
-        return backend
+        return configure_cuda(self.name, self.precision)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from .. import data
-from ..backend import choose_device, configure_cpu
+from ..backend import choose_device, configure_cpu, configure_cuda
 from ..gan import GAN, Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
 from ..gan.diagnosis import Diagnosis
@@ -116,6 +116,11 @@ def _with_epochs(args: argparse.Namespace, config: Config, dataset: data.Dataset
 
 def _device(config: Config) -> str:
     device, reason = choose_device(config.device)
+    if device != "cpu":
+        configure_cuda(device, config.precision)
+        reason += f"; matrix products in {config.precision}"
+    elif config.precision != "float32":
+        raise ValueError(f"--precision {config.precision} is for GPUs, and the device is cpu ({reason}): use float32")
     print(f"device {device}: {reason}")
     return device
 

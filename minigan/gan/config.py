@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..kernels.gpu import PRECISIONS
 from ..optim import schedules
 from . import objectives, penalties
 
@@ -29,7 +30,7 @@ def option(
     """A field of the configuration and an option of the command line, in a group of its --help.
 
     choices: the names it may be; least, below: a number must be at least and less than these; resumable: a resumed
-    run may change it (its bits do not depend on it).
+    run may change it (its bits do not depend on it, but for the rounding of another device).
     """
     return field(
         default=default,
@@ -123,6 +124,12 @@ class Config:
 
     seed: int = run(0, "seed of everything random")
     device: str = run("auto", "auto, cpu, cuda or cuda:N", resumable=True)
+    precision: str = run(
+        "float32",
+        "of matrix products on a GPU: float32, or tf32 (faster, an error of about 1e-3)",
+        choices=tuple(PRECISIONS),
+        resumable=True,
+    )
     log_every: int = run(25, "steps between rows of metrics.csv", least=1, resumable=True)
     sample_every: int = run(250, "steps between pictures of the fixed latents", least=1, resumable=True)
     checkpoint_every: int = run(500, "steps between checkpoints", least=1, resumable=True)

@@ -8,6 +8,9 @@ import fake_cupy
 import pytest
 import shim
 
+from minigan import backend as devices
+from minigan.backend import get_backend
+
 
 @pytest.fixture(scope="session")
 def gxx() -> None:
@@ -18,3 +21,11 @@ def gxx() -> None:
 def cupy(gxx):
     """The stand-in for the module."""
     return fake_cupy
+
+
+@pytest.fixture
+def cuda(gxx, monkeypatch):
+    """The backend of device "cuda", which is the stand-in."""
+    fake_cupy.installed(monkeypatch)
+    monkeypatch.setattr(devices, "_backends", {"cpu": get_backend("cpu")})
+    return get_backend("cuda")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import backend as devices
 from minigan.autograd import Tensor
 from minigan.backend import DeviceError, get_backend
 from minigan.gan import presets
@@ -17,14 +16,6 @@ from minigan.ops.elementwise import MaskScale
 from minigan.testing import CATALOG
 from minigan.testing.check import check_example
 from minigan.testing.gradcheck import gradcheck
-
-
-@pytest.fixture
-def cuda(gxx, monkeypatch):
-    """The backend of device "cuda", which is the stand-in."""
-    fake_cupy.installed(monkeypatch)
-    monkeypatch.setattr(devices, "_backends", {"cpu": get_backend("cpu")})
-    return get_backend("cuda")
 
 
 def new_gan(preset, backend, batch_size, **changes):
