@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,26 +20,38 @@ CHANNELS = {"mnist": 1, "mnist-rgb": 3, "coloured-mnist": 3, "stacked-mnist": 3}
 class Dataset:
     """Images that stay uint8, and are composed only when a batch is drawn.
 
-    shape: (C, H, W) of an image; length: how many there are; labels: int64 (length,) or None;
-    batch(indices (B,)) -> uint8 (B, C, H, W): the same index always gives the same image.
+    shape: (C, H, W) of an image; length: how many there are; labels: int64 (length,) or None; arrays: what images are
+    made of; compose(indices (B,), *arrays) -> uint8 (B, C, H, W), in operations that arrays of every device have.
     """
 
     name: str
     shape: tuple[int, ...]
     length: int
     labels: np.ndarray | None
-    batch: Callable[[np.ndarray], np.ndarray]
+    arrays: tuple[np.ndarray, ...]
+    compose: Callable[..., Any]
 
     def __len__(self) -> int:
         return self.length
 
-    def batches(self, batch_size: int, seed: int) -> Callable[[int], tuple[np.ndarray, np.ndarray | None]]:
-        """A pure function of the step: its images uint8 (B, C, H, W), and their labels (B,) or None."""
-        order = Batches(len(self), batch_size, seed)
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        """Images uint8 (B, C, H, W): the same index always gives the same one."""
+        return self.compose(indices, *self.arrays)
 
-        def batch(step: int) -> tuple[np.ndarray, np.ndarray | None]:
-            indices = order[step]
-            return self.batch(indices), None if self.labels is None else self.labels[indices]
+    def batches(
+        self, batch_size: int, seed: int, asarray: Callable[[Any], Any] = np.asarray
+    ) -> Callable[[int], tuple[Any, Any]]:
+        """A pure function of the step: its images uint8 (B, C, H, W), and their labels (B,) or None.
+
+        asarray: what makes arrays of a device, where the data set is then kept; a step copies its indices alone.
+        """
+        order = Batches(len(self), batch_size, seed)
+        arrays = [asarray(array) for array in self.arrays]
+        labels = None if self.labels is None else asarray(self.labels)
+
+        def batch(step: int) -> tuple[Any, Any]:
+            indices = asarray(order[step])
+            return self.compose(indices, *arrays), None if labels is None else labels[indices]
 
         return batch
 
@@ -101,11 +114,12 @@ def stored(name: str, images: np.ndarray, labels: np.ndarray | None, channels: i
         images = to_gray(images)
     copies = channels // images.shape[1]  # made at the batch: the array stays small
 
-    def batch(indices: np.ndarray) -> np.ndarray:
-        return np.repeat(images[indices], copies, axis=1)
+    def compose(indices: Any, images: Any) -> Any:
+        chosen = images[indices]
+        return chosen if copies == 1 else chosen.repeat(copies, axis=1)
 
     labels = None if labels is None else labels.astype(np.int64)
-    return Dataset(name, (channels, *images.shape[2:]), len(images), labels, batch)
+    return Dataset(name, (channels, *images.shape[2:]), len(images), labels, (images,), compose)
 
 
 def coloured(digits: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Dataset:
@@ -114,10 +128,11 @@ def coloured(digits: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Datase
     distance = abs((hue - np.array([0, 2, 4]) + 3) % 6 - 3)  # (N, 3), from red, green, blue on the circle of hues
     colours = np.rint(255 * (2 - distance).clip(0, 1)).astype(np.uint16)
 
-    def batch(indices: np.ndarray) -> np.ndarray:
-        return ((digits[indices] * colours[indices, :, None, None] + 127) // 255).astype(np.uint8)
+    def compose(indices: Any, digits: Any, colours: Any) -> Any:
+        return ((digits[indices] * colours[indices][:, :, None, None] + 127) // 255).astype("uint8")
 
-    return Dataset("coloured-mnist", (3, *digits.shape[2:]), len(digits), labels.astype(np.int64), batch)
+    shape = (3, *digits.shape[2:])
+    return Dataset("coloured-mnist", shape, len(digits), labels.astype(np.int64), (digits, colours), compose)
 
 
 def stacked(digits: np.ndarray, labels: np.ndarray, *, length: int = 128_000, seed: int = 0) -> Dataset:
@@ -128,8 +143,8 @@ def stacked(digits: np.ndarray, labels: np.ndarray, *, length: int = 128_000, se
     """
     picks = stream(seed, STACK).integers(len(digits), size=(length, 3))
 
-    def batch(indices: np.ndarray) -> np.ndarray:
-        return digits[picks[indices], 0]  # (B, 3, H, W)
+    def compose(indices: Any, planes: Any, picks: Any) -> Any:
+        return planes[picks[indices]]  # (B, 3, H, W)
 
     modes = labels[picks].astype(np.int64) @ np.array([100, 10, 1])
-    return Dataset("stacked-mnist", (3, *digits.shape[2:]), length, modes, batch)
+    return Dataset("stacked-mnist", (3, *digits.shape[2:]), length, modes, (digits[:, 0], picks), compose)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +68,11 @@ class Points:
     shape = (2,)
     labels = None
 
-    def batches(self, batch_size: int, seed: int) -> Callable[[int], tuple[np.ndarray, None]]:
-        """A pure function of the step: its points float32 (batch_size, 2), and no labels."""
-        return lambda step: (self.draw(batch_size, stream(seed, TOY, step)), None)
+    def batches(
+        self, batch_size: int, seed: int, asarray: Callable[[Any], Any] = np.asarray
+    ) -> Callable[[int], tuple[Any, None]]:
+        """A pure function of the step: its points float32 (batch_size, 2) as `asarray` makes them, and no labels."""
+        return lambda step: (asarray(self.draw(batch_size, stream(seed, TOY, step))), None)
 
 
 POINTS = {

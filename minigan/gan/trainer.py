@@ -48,7 +48,11 @@ class Trainer:
         self.config, self.algorithm, self.dataset, self.reporters = config, algorithm, dataset, reporters
         self.step = step
         self._check_labels()
-        self.batches = dataset.batches(config.images_per_step, config.seed)
+        try:
+            self.batches = dataset.batches(config.images_per_step, config.seed, algorithm.backend.asarray)
+        except MemoryError as error:
+            device = algorithm.backend.device
+            raise MemoryError(f"the data set {config.data} does not fit on {device}: {error}") from None
         self.stopping = False  # set (by a signal handler, say) to stop after the current step
         self.failed = False
 
@@ -80,10 +84,9 @@ class Trainer:
         """The real samples of a step, float32 on the device, images in [-1, 1]; with labels for a conditional model."""
         backend = self.algorithm.backend
         samples, labels = self.batches(step)
-        array = backend.asarray(samples)
         if samples.dtype == "uint8":
-            array = array.astype("float32") * (2 / 255) - 1
-        return Batch(Tensor(array, backend), Tensor(backend.asarray(labels), backend) if self.config.classes else None)
+            samples = backend.kernels.scaled_bytes(samples)
+        return Batch(Tensor(samples, backend), Tensor(labels, backend) if self.config.classes else None)
 
     def _check_labels(self) -> None:
         """A conditional model needs labels from 0 to classes - 1."""

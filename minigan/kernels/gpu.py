@@ -132,6 +132,12 @@ class GpuKernels(ReferenceKernels):
         self._launch("elementwise", "binary_cross_entropy_grad", x.dtype, x.size, cotangent, x, out, x.size, *numbers)
         return reordered(out, inverse(order))
 
+    def scaled_bytes(self, x):
+        order, (x,) = self._aligned(x)
+        out = self.empty(x.shape, np.dtype(np.float32))
+        self._launch("elementwise", "scaled_bytes", out.dtype, out.size, x, out, out.size)
+        return reordered(out, inverse(order))
+
     def _map(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> Array:
         """One launch of an element-wise kernel; the result has the first array's shape and dtype."""
         order, arrays = self._aligned(*arrays)

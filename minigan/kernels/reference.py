@@ -110,6 +110,10 @@ class ReferenceKernels:
         """cotangent where x > 0, slope * cotangent elsewhere (at 0 too)."""
         return self.xp.where(x > 0, cotangent, cotangent * slope)
 
+    def scaled_bytes(self, x):
+        """uint8 from 0 to 255 -> float32 from -1 to 1."""
+        return x.astype("float32") * (2 / 255) - 1
+
     def where(self, condition, a, b):
         return self.xp.where(condition, a, b)
 

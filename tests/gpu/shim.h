@@ -30,6 +30,11 @@ static inline unsigned long long __umul64hi(unsigned long long a, unsigned long 
     return (unsigned long long)(((unsigned __int128)a * b) >> 64);
 }
 
+static inline float __fmul_rn(float a, float b)
+{
+    return a * b;
+}
+
 static const unsigned SHIM_THREADS = 1024, SHIM_STACK = 16384;
 
 struct Fiber {

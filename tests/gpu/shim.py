@@ -117,7 +117,8 @@ class Kernel:
         return np.array([value], scalar)
 
     def _element(self, ctype: str) -> np.dtype:
-        return self.real if ctype == "REAL" else np.dtype({"bool": np.bool_, "unsigned long long": np.uint64}[ctype])
+        known = {"bool": np.bool_, "unsigned char": np.uint8, "unsigned long long": np.uint64}
+        return self.real if ctype == "REAL" else np.dtype(known[ctype])
 
 
 @functools.cache

@@ -137,6 +137,14 @@ def test_mask_scale(shape, dtype, layout, seed):
     check(GPU.mask_scale(x, fake_cupy.asarray(rows), 2.0), TWIN.mask_scale(host, rows, 2.0))
 
 
+def test_bytes_are_scaled_to_the_same_bits():
+    host = np.arange(256, dtype=np.uint8).reshape(2, 4, 4, 8)
+    x = fake_cupy.asarray(host.transpose(0, 2, 3, 1).copy()).transpose(0, 3, 1, 2)
+    result = GPU.scaled_bytes(x)
+    np.testing.assert_array_equal(result.get(), TWIN.scaled_bytes(host), strict=True)
+    assert result.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
 def test_softplus_and_sigmoid_do_not_overflow():
     x = np.array([-1e4, -200, -1e-3, 0, 1e-3, 200, 1e4], np.float32)
     for name in ("softplus", "sigmoid"):
@@ -427,8 +435,10 @@ def test_a_step_refuses_parameters_with_gaps():
 def test_one_launch_each():
     x, _ = values(0, (6, 5, 4, 4), "float32", "channels-last")
     c = [values(i, (5,), "float32")[0] for i in range(6)]
+    pixels = fake_cupy.zeros((2, 3, 4, 4), "uint8")
     calls = {
         "tanh_grad": lambda: GPU.tanh_grad(x, x),
+        "scaled_bytes": lambda: GPU.scaled_bytes(pixels),
         "sigmoid": lambda: GPU.sigmoid(x),
         "binary_cross_entropy": lambda: GPU.binary_cross_entropy(x, 1.0),
         "softplus": lambda: GPU.softplus(x),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fake_cupy
+import numpy as np
 import pytest
 import tiny
 
 from minigan.backend import DeviceError, configure_cuda, get_backend
 from minigan.cli import main
-from minigan.gan import Run
+from minigan.data import dataset as datasets
+from minigan.data import load_points
+from minigan.gan import Run, Trainer, create, presets
 
 
 @pytest.fixture
@@ -47,3 +51,46 @@ def test_precision_is_recorded_printed_and_used(cuda, train):
 def test_precision_is_of_gpus_only():
     with pytest.raises(DeviceError, match="chosen for a GPU, got device 'cpu'"):
         configure_cuda("cpu", "tf32")
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (300, 1, 28, 28), np.uint8)
+LABELS = np.arange(300) % 10
+DATA = {
+    "stored": lambda: datasets.stored("x", PIXELS, LABELS),
+    "replicated": lambda: datasets.stored("x", PIXELS, LABELS, channels=3),
+    "coloured": lambda: datasets.coloured(PIXELS, LABELS),
+    "stacked": lambda: datasets.stacked(PIXELS, LABELS, length=500),
+}
+
+
+def trainer(dataset, device, preset="mlp", **settings):
+    config = presets.configure(preset, **settings)
+    return Trainer(config, create(config, device), dataset)
+
+
+@pytest.mark.parametrize(("preset", "size", "launches"), [("mlp", 16, 118), ("dcgan28", 128, 160), ("cgan", 16, 215)])
+def test_what_a_step_costs_with_the_making_of_its_batch(cuda, monkeypatch, preset, size, launches):
+    """The data set is on the GPU: a step copies the indices of its samples alone, and waits for nothing."""
+    training = trainer(DATA["stored"](), cuda, preset, batch_size=size, log_every=1000)
+    monkeypatch.setattr(fake_cupy, "computing", False)
+    training._step()
+    with fake_cupy.counted() as counts:
+        training._step()
+    assert counts["launch"] <= launches
+    assert counts.keys() == {"launch", "h2d"} and counts["h2d"] == 1
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_batches_made_on_the_gpu_are_those_of_the_host(cuda, name):
+    on_device, on_host = (DATA[name]().batches(20, 3, backend.asarray) for backend in (cuda, get_backend("cpu")))
+    for step in (0, 1, 40):
+        for made, expected in zip(on_device(step), on_host(step), strict=True):
+            np.testing.assert_array_equal(made.get(), expected, strict=True)
+
+
+def test_the_batch_of_a_step_has_the_bits_of_the_cpu(cuda):
+    batches = [trainer(DATA["stored"](), device, "cgan", batch_size=20).batch(7) for device in (cuda, "cpu")]
+    np.testing.assert_array_equal(batches[0].images.numpy(), batches[1].images.numpy(), strict=True)
+    np.testing.assert_array_equal(batches[0].labels.numpy(), batches[1].labels.numpy(), strict=True)
+    points = [trainer(load_points("ring"), device, "mlp-2d").batch(7).images for device in (cuda, "cpu")]
+    np.testing.assert_array_equal(points[0].numpy(), points[1].numpy(), strict=True)

@@ -41,6 +41,13 @@ extern "C" __global__ void mask_scale(const REAL *x, const bool *mask, REAL *y, 
     y[i] = mask[i] ? x[i] * (REAL)scale : 0;
 }
 
+// The product is rounded before 1 is subtracted, as on the host.
+extern "C" __global__ void scaled_bytes(const unsigned char *x, REAL *y, long long n)
+{
+    ELEMENT
+    y[i] = __fmul_rn((float)x[i], (float)(2.0 / 255)) - 1;
+}
+
 // The cotangent is one element.
 extern "C" __global__ void binary_cross_entropy_grad(
     const REAL *cotangent, const REAL *x, REAL *out, long long n, double target, double scale)
