@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..backend import cuda_problem, default_threads
 from ..gan import presets
+from ..memory import ExplainedMemory
 from ..profile import Profile
 from . import report
 from .compare import compare
@@ -120,11 +121,12 @@ def _profile(args: argparse.Namespace, devices: list[Device], sizes: list[int] |
         for size in sizes or [presets.configure(workload.name).batch_size]:
             for device in devices:
                 backend = device.open()
-                algorithm, batch = prepare(workload.name, backend, size)
-                for _ in range(2):  # warm up
-                    algorithm.step(batch)
-                with Profile(backend, algorithm.modules) as profile:
-                    for _ in range(PROFILED_STEPS):
+                with ExplainedMemory(backend, size):
+                    algorithm, batch = prepare(workload.name, backend, size)
+                    for _ in range(2):  # warm up
                         algorithm.step(batch)
+                    with Profile(backend, algorithm.modules) as profile:
+                        for _ in range(PROFILED_STEPS):
+                            algorithm.step(batch)
                 print(f"{workload.name}, batch size {size}: {profile.table(PROFILED_STEPS)}\n", flush=True)
     return 0

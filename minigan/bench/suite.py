@@ -12,6 +12,7 @@ from typing import Any
 from ..backend import Backend, configure_cpu, configure_cuda, get_backend
 from ..files import replacing
 from ..kernels.reference import ReferenceKernels
+from ..memory import ExplainedMemory
 from .cupti import Activity, Unavailable, trace
 from .memory import peak_memory
 from .parity import TOLERANCES, check
@@ -131,7 +132,9 @@ def _measure(
         expected, against = workload.prepare(reference(), batch_size).evidence(), "the reference kernels"
     differences: list[float | None] = []
     for device in devices:
-        evidence = workload.prepare(device.open(), batch_size).evidence()
+        backend = device.open()
+        with ExplainedMemory(backend, batch_size):
+            evidence = workload.prepare(backend, batch_size).evidence()
         if expected is None:
             expected = evidence
             differences.append(None)
@@ -140,14 +143,28 @@ def _measure(
             differences.append(check(evidence, expected, tolerance, what=what, device=device.name, against=against))
     rows = []
     for device, difference in zip(devices, differences, strict=True):
-        peak = _peak_memory(workload, batch_size, device)
-        backend = device.open()
-        for phase, call in workload.prepare(backend, batch_size).phases.items():
-            timing = measure(call, backend, seconds=seconds)
-            activity = _activity(call, backend, results)
-            size = batch_size if workload.batched else None
-            names = (workload.name, phase, size, device.name, device.precision)
-            rows.append(Row(*names, timing, activity, peak, difference, against))
+        with ExplainedMemory(device.open(), batch_size):
+            rows += _timed(workload, batch_size, device, results, seconds, (difference, against))
+    return rows
+
+
+def _timed(
+    workload: Workload,
+    batch_size: int,
+    device: Device,
+    results: Results,
+    seconds: float,
+    parity: tuple[float | None, str],
+) -> list[Row]:
+    """Every phase of a workload on one device."""
+    peak = _peak_memory(workload, batch_size, device)
+    backend, rows = device.open(), []
+    for phase, call in workload.prepare(backend, batch_size).phases.items():
+        timing = measure(call, backend, seconds=seconds)
+        activity = _activity(call, backend, results)
+        size = batch_size if workload.batched else None
+        names = (workload.name, phase, size, device.name, device.precision)
+        rows.append(Row(*names, timing, activity, peak, *parity))
     return rows
 
 

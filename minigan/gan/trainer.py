@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from ..autograd import Tensor
 from ..data import Dataset, Points
+from ..memory import ExplainedMemory
 from .algorithm import GAN
 from .batch import Batch
 from .config import Config
@@ -51,8 +52,11 @@ class Trainer:
         try:
             self.batches = dataset.batches(config.images_per_step, config.seed, algorithm.backend.asarray)
         except MemoryError as error:
-            device = algorithm.backend.device
-            raise MemoryError(f"the data set {config.data} does not fit on {device}: {error}") from None
+            raise MemoryError(
+                f"the images of {config.data} do not fit on {algorithm.backend.device}: {error} "
+                "Train on fewer of them, or with --device cpu"
+            ) from None
+        self._memory = ExplainedMemory(algorithm.backend, config.batch_size)
         self.stopping = False  # set (by a signal handler, say) to stop after the current step
         self.failed = False
 
@@ -70,7 +74,8 @@ class Trainer:
                 raise
 
     def _step(self) -> None:
-        report = self.algorithm.step(self.batch(self.step))
+        with self._memory:
+            report = self.algorithm.step(self.batch(self.step))
         self.step += 1
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
             numbers = report.numbers()

@@ -20,7 +20,9 @@ class GpuLike:
 
     def __init__(self):
         self.events = self.waits = 0
-        self.pool = types.SimpleNamespace(free_all_blocks=lambda: None, total_bytes=lambda: 7_000_000)
+        self.pool = types.SimpleNamespace(
+            free_all_blocks=lambda: None, total_bytes=lambda: 7_000_000, used_bytes=lambda: 5_000_000
+        )
         stream = types.SimpleNamespace(synchronize=self._wait)
         self.cuda = types.SimpleNamespace(
             Device=lambda index: types.SimpleNamespace(use=lambda: None),

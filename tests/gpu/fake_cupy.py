@@ -4,6 +4,7 @@ It knows only what it lists, and refuses the rest. Host arrays in device operati
 in CuPy; results are C-ordered, as in CuPy; uninitialised memory is NaN; CUDA kernels (RawModule) really run, through
 the shim. `counters` counts "launch" (kernels), "h2d" and "d2h" (copies), and "wait" (the host waiting for the device).
 Where `computing` is False, CUDA kernels and matrix products are counted only, and results mean nothing.
+`memory.capacity` is how many bytes the devices have together.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import operator
 import sys
 import types
+import weakref
 
 import numpy as np
 import shim
@@ -210,7 +212,7 @@ def _fresh(host) -> np.ndarray:
     """A result in memory of its own, in the order that it has."""
     host = np.asarray(host)
     axes = sorted(range(host.ndim), key=lambda axis: -host.strides[axis])
-    out = shim.guarded([host.shape[axis] for axis in axes], host.dtype).transpose(np.argsort(axes))
+    out = _allocated([host.shape[axis] for axis in axes], host.dtype).transpose(np.argsort(axes))
     out[...] = host
     return out
 
@@ -255,11 +257,55 @@ class _Add:
         np.add.at(_unwrapped(array, "add.at"), _unwrapped(index, "add.at"), _unwrapped(values, "add.at"))
 
 
+# ------------------------------------------------------------------ memory
+
+
+class _OutOfMemoryError(MemoryError):
+    def __init__(self, size, total):
+        self._size, self._total = size, total
+        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes).")
+
+
+class _Memory:
+    """Of all devices: CuPy's pool, without its blocks."""
+
+    def __init__(self):
+        self.capacity, self.used = 2**40, 0
+
+    def take(self, array):
+        """Count an array until its memory is freed."""
+        if self.used + array.nbytes > self.capacity:
+            raise _OutOfMemoryError(array.nbytes, self.used)
+        self.used += array.nbytes
+        weakref.finalize(shim.memory_of(array), self._free, array.nbytes)
+
+    def _free(self, size):
+        self.used -= size
+
+    def used_bytes(self):
+        return self.used
+
+    total_bytes = used_bytes
+
+
+memory = _Memory()
+
+
+def get_default_memory_pool():
+    return memory
+
+
+def _allocated(shape, dtype):
+    array = shim.guarded(shape, dtype)
+    memory.take(array)
+    return array
+
+
 # ------------------------------------------------------------------ making arrays
 
 
 def empty(shape, dtype=np.float64, order="C"):
-    return _on_device(shim.guarded(shape, dtype) if computing else np.zeros(shape, dtype))
+    return _on_device(_allocated(shape, dtype) if computing else np.zeros(shape, dtype))
 
 
 def empty_like(a, dtype=None):
@@ -405,6 +451,10 @@ class _Device:
     def synchronize(self):
         counters["wait"] += 1
 
+    @property
+    def mem_info(self):
+        return memory.capacity - memory.used, memory.capacity
+
 
 def _use(device):
     global _current_device
@@ -426,6 +476,7 @@ cuda = types.SimpleNamespace(
     Device=_Device,
     get_current_stream=_Stream,
     is_available=is_available,
+    memory=types.SimpleNamespace(OutOfMemoryError=_OutOfMemoryError),
     runtime=types.SimpleNamespace(getDeviceCount=lambda: DEVICES),
 )
 

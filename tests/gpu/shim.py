@@ -47,10 +47,16 @@ class _Guarded(np.ndarray):
     """The memory behind an array and its guards."""
 
 
-def _check_guards(array: np.ndarray, kernel: str) -> None:
+def memory_of(array: np.ndarray) -> _Guarded | None:
+    """What `guarded` made for an array or a view."""
     memory = array
     while isinstance(memory, np.ndarray) and not isinstance(memory, _Guarded):
         memory = memory.base
+    return memory
+
+
+def _check_guards(array: np.ndarray, kernel: str) -> None:
+    memory = memory_of(array)
     if memory is not None and not ((memory[:GUARD] == 0xFF).all() and (memory[-GUARD:] == 0xFF).all()):
         raise RuntimeError(f"{kernel} wrote outside an array")
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import re
+
 import fake_cupy
 import numpy as np
 import pytest
 import tiny
 
+from minigan import system
 from minigan.backend import DeviceError, configure_cuda, get_backend
+from minigan.bench import command
 from minigan.cli import main
 from minigan.data import dataset as datasets
 from minigan.data import load_points
 from minigan.gan import Run, Trainer, create, presets
+from minigan.memory import ExplainedMemory
 
 
 @pytest.fixture
@@ -94,3 +100,63 @@ def test_the_batch_of_a_step_has_the_bits_of_the_cpu(cuda):
     np.testing.assert_array_equal(batches[0].labels.numpy(), batches[1].labels.numpy(), strict=True)
     points = [trainer(load_points("ring"), device, "mlp-2d").batch(7).images for device in (cuda, "cpu")]
     np.testing.assert_array_equal(points[0].numpy(), points[1].numpy(), strict=True)
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """room(size): leave so many bytes on the GPU."""
+
+    def room(size):
+        gc.collect()
+        monkeypatch.setattr(fake_cupy.memory, "capacity", fake_cupy.memory.used + size)
+
+    return room
+
+
+def test_a_batch_too_large_for_the_memory_is_explained(cuda, room):
+    """One line that says what was asked for, what was in use, and a batch size that does fit."""
+    training = trainer(DATA["stored"](), cuda, batch_size=256, steps=1)
+    room(10_000_000)
+    with pytest.raises(MemoryError) as caught:
+        training.run()
+    sizes = r"([\d.]+) MiB were asked for with ([\d.]+) MiB in use, of ([\d.]+) MiB in all"
+    pattern = rf"cuda:0 is out of memory at batch size 256: {sizes}; by estimate, a batch size of (\d+) would fit"
+    *texts, fitting = re.fullmatch(pattern, str(caught.value)).groups()
+    asked, used, most = map(float, texts)
+    assert used <= most < used + asked + 1  # temporaries of what failed are freed by now
+    assert most == pytest.approx(fake_cupy.memory.capacity / 2**20, abs=0.1)
+    assert 32 <= int(fitting) <= 128
+    del training, caught
+    gc.collect()
+    trainer(DATA["stored"](), cuda, batch_size=int(fitting), steps=1).run()
+
+
+def test_memory_without_room_for_anything(cuda, room):
+    training = trainer(DATA["stored"](), cuda, batch_size=4)
+    room(0)
+    with pytest.raises(MemoryError, match="by estimate, no batch size would fit"):
+        training.run()
+
+
+def test_data_too_large_for_the_memory_are_refused(cuda, room):
+    config = presets.configure("mlp")
+    algorithm = create(config, cuda)
+    room(PIXELS.nbytes - 1)
+    with pytest.raises(MemoryError, match=r"images of mnist do not fit on cuda:0: Out of memory allocating 235,200"):
+        Trainer(config, algorithm, DATA["stored"]())
+
+
+def test_the_bench_explains_a_batch_too_large(cuda, monkeypatch, capsys, room):
+    monkeypatch.setattr(command, "cuda_problem", lambda: None)
+    monkeypatch.setattr(command, "cold_start", lambda *_: 1.0)
+    monkeypatch.setattr(system, "gpu", lambda: "the stand-in")
+    room(3_000_000)
+    words = ["bench", "--device", "cuda", "--workloads", "dense", "--batch-sizes", "512", "--seconds", "0.001"]
+    assert main([*words, "--threads", "1"]) == 2
+    assert "cuda:0 is out of memory at batch size 512" in capsys.readouterr().err
+
+
+def test_other_errors_of_memory_stay_as_they_are(cuda):
+    for backend in (cuda, get_backend("cpu")):
+        with pytest.raises(MemoryError, match=r"^of the host$"), ExplainedMemory(backend, 8):
+            raise MemoryError("of the host")
