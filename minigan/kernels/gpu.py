@@ -28,6 +28,7 @@ CHUNK = 64  # positions that a thread of a reduction adds up, unless there are m
 MAX_CHUNKS = 256
 MAX_ELEMENTS = 2**31 - 1  # index arithmetic on the device is in 32 bits
 WORD = 2**64 - 1
+PIECES = np.dtype([("array", np.uint64, 32), ("end", np.int64, 32)])  # the struct of optimizers.cu
 PRECISIONS = {"float32": "COMPUTE_TYPE_DEFAULT", "tf32": "COMPUTE_TYPE_TF32"}
 
 
@@ -301,6 +302,19 @@ class GpuKernels(ReferenceKernels):
 
     # ------------------------------------------------------------ optimizers
 
+    def gathered(self, pieces: list[tuple[slice, Array]]) -> list[tuple[slice, Array]]:
+        """As the twin: one launch makes one array of up to 32, for which the optimizer's step is one launch."""
+        return [self._gather_pieces(run) if len(run) > 1 else run[0] for run in _runs(pieces)]
+
+    def _gather_pieces(self, run: list[tuple[slice, Array]]) -> tuple[slice, Array]:
+        arrays = [self.contiguous(array) for _, array in run]
+        start, stop = run[0][0].start, run[-1][0].stop
+        out, table = self.empty((stop - start,), arrays[0].dtype), np.zeros(1, PIECES)
+        table["array"][0, : len(run)] = [array.data.ptr for array in arrays]
+        table["end"][0, : len(run)] = [place.stop - start for place, _ in run]
+        self._launch("optimizers", "gather", out.dtype, out.size, table, out, out.size)
+        return slice(start, stop), out
+
     @_real
     def average_step(self, average, value, rate: float) -> None:
         order = common_order((average, value))
@@ -365,6 +379,18 @@ def _reduction(channels: int, inner: int, positions: int) -> tuple[tuple, int, i
     chunk = max(CHUNK * rows, -(-positions // MAX_CHUNKS))
     chunks = -(-positions // chunk)
     return ((-(-channels // lanes), chunks), (lanes, rows)), chunk, chunks
+
+
+def _runs(pieces: list[tuple[slice, Array]]) -> list[list[tuple[slice, Array]]]:
+    """Pieces that follow one another, as many as a launch takes; such as no kernel knows stand alone."""
+    runs: list[list[tuple[slice, Array]]] = []
+    for place, array in pieces:
+        follows = runs and runs[-1][-1][0].stop == place.start and len(runs[-1]) < PIECES["end"].shape[0]
+        if follows and array.dtype.char in C_TYPES:
+            runs[-1].append((place, array))
+        else:
+            runs.append([(place, array)])
+    return runs
 
 
 def _power_of_two(n: int) -> int:

@@ -291,6 +291,10 @@ class ReferenceKernels:
     # -------------------------------------------------- averages and optimizers
     # One-dimensional arrays, written in place; g is read only.
 
+    def gathered(self, pieces: list[tuple[slice, Array]]) -> list[tuple[slice, Array]]:
+        """Gradients and their places in a flat buffer, in order; where it saves time, neighbours are made one."""
+        return pieces
+
     def average_step(self, average, value, rate: float) -> None:
         """average += rate (value - average), of any shape, in place."""
         average += rate * (value - average)

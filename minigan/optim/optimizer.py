@@ -11,7 +11,7 @@ from ..autograd import Tensor
 class Optimizer:
     """Owns the memory of its parameters: one flat array, of which every parameter is a view.
 
-    Subclasses name their state arrays in `slots` (each flat, zero at first) and update one parameter in `_update`.
+    Subclasses name their state arrays in `slots` (each flat, zero at first) and update a piece of it in `_update`.
     lr: the learning rate; may be set between steps.
     """
 
@@ -34,15 +34,16 @@ class Optimizer:
         """Update every parameter that has a gradient, in place."""
         self.steps += 1
         self.parameters[0].backend.use()
-        kernels = self.parameters[0].backend.kernels
+        kernels, gradients = self.parameters[0].backend.kernels, []
         for parameter, (piece, order) in zip(self.parameters, self._pieces, strict=True):
             if parameter.grad is not None:
-                gradient = parameter.grad.data.transpose(order).reshape(-1)
-                self._update(kernels, self.flat[piece], gradient, *[array[piece] for array in self.state.values()])
+                gradients.append((piece, parameter.grad.data.transpose(order).reshape(-1)))
                 parameter.version.bump(f"{type(self).__name__}.step")
+        for piece, gradient in kernels.gathered(gradients):
+            self._update(kernels, self.flat[piece], gradient, *[array[piece] for array in self.state.values()])
 
     def _update(self, kernels: Any, p: Any, g: Any, *state: Any) -> None:
-        """Update one parameter p by its gradient g and its part of every state array, all one-dimensional."""
+        """Update a piece p of the flat buffer by its gradient g and its piece of every state array."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:

@@ -377,6 +377,33 @@ def test_the_place_in_the_stream_may_live_on_the_device():
 # ------------------------------------------------------------------------------------------- optimizers
 
 
+@examples
+@given(st.lists(st.tuples(st.integers(1, 400), st.booleans(), layouts), min_size=1, max_size=70), dtypes, seeds)
+def test_gathered_gradients_are_the_gradients(sizes, dtype, seed):
+    """Some pieces are missing; what follows one another comes as one, up to 32 together."""
+    host, pieces, start = np.zeros(sum(n for n, *_ in sizes), dtype), [], 0
+    for number, (n, present, layout) in enumerate(sizes):
+        if present:
+            device, values_ = values(seed + number, (n,), dtype, layout)
+            host[start : start + n] = values_
+            pieces.append((slice(start, start + n), device))
+        start += n
+    gathered = GPU.gathered(pieces)
+    flat = np.zeros_like(host)
+    for place, array in gathered:
+        flat[place] = array.get()
+    np.testing.assert_array_equal(flat, host)
+    presence = [present for _, present, _ in sizes]
+    groups = [len(list(group)) for present, group in itertools.groupby(presence) if present]
+    assert len(gathered) == sum(-(-group // 32) for group in groups)
+
+
+def test_no_kernel_gathers_complex_numbers():
+    pieces = [(slice(0, 2), fake_cupy.zeros(2, "complex128")), (slice(2, 3), fake_cupy.zeros(1, "complex128"))]
+    assert GPU.gathered(pieces) == pieces
+    assert GPU.gathered([]) == []
+
+
 def stepped(name, count, n, dtype, seed, **hyperparameters):
     """Two steps of an optimizer over random parameters, gradients and (positive) state, and by the twin."""
     pairs = [values(seed + i, (n,), dtype) for i in range(count)]
@@ -439,6 +466,7 @@ def test_one_launch_each():
     calls = {
         "tanh_grad": lambda: GPU.tanh_grad(x, x),
         "scaled_bytes": lambda: GPU.scaled_bytes(pixels),
+        "gathered": lambda: GPU.gathered([(slice(5 * i, 5 * i + 5), array) for i, array in enumerate(c)]),
         "sigmoid": lambda: GPU.sigmoid(x),
         "binary_cross_entropy": lambda: GPU.binary_cross_entropy(x, 1.0),
         "softplus": lambda: GPU.softplus(x),

@@ -4,6 +4,22 @@
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;             \
     if (i >= n) return;
 
+#define PIECES 32
+
+// Arrays that follow one another in `out`: where each lies, and where in `out` it ends.
+struct Pieces {
+    const REAL *array[PIECES];
+    long long end[PIECES];
+};
+
+extern "C" __global__ void gather(Pieces pieces, REAL *out, long long n)
+{
+    ELEMENT
+    int piece = 0;
+    while (i >= pieces.end[piece]) ++piece;
+    out[i] = pieces.array[piece][piece ? i - pieces.end[piece - 1] : i];
+}
+
 extern "C" __global__ void average_step(REAL *average, const REAL *value, long long n, double rate)
 {
     ELEMENT
