@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,15 +145,15 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def survives(tree: Path, tests: list[str], profile: str) -> bool:
-    """Whether the tests pass (or there are none)."""
+def verdict(tree: Path, tests: list[str], profile: str) -> str:
+    """What the tests say: SURVIVED where they pass (or there are none), killed where one fails, or TIMEOUT."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "HYPOTHESIS_PROFILE": profile, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
     try:
         done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=600)
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
+        return "TIMEOUT"
+    return "SURVIVED" if done.returncode in (0, pytest.ExitCode.NO_TESTS_COLLECTED) else "killed"
 
 
 def main() -> None:
@@ -165,8 +166,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, args.log.open("a", encoding="utf-8") as log:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", "runs", ".hypothesis", "__pycache__"))
-        assert survives(tree, QUICK, "quick"), "the tests must pass before anything is changed"
-        killed = 0
+        assert verdict(tree, QUICK, "quick") == "SURVIVED", "the tests must pass before anything is changed"
+        found: Counter[str] = Counter()
         for number, mutation in enumerate(mutations_of(tree, args.count, args.seed), start=1):
             path = tree / mutation.path
             original = path.read_text(encoding="utf-8")
@@ -174,14 +175,15 @@ def main() -> None:
             os.utime(path, (time.time() + 2 * number,) * 2)  # never taken for what was compiled before
             name = mutation.scope.strip("_")
             own = ["tests/ops/test_catalog.py", "-k", f"{name} or {name.replace('_', '')}"] if name else QUICK
-            lives = all(survives(tree, tests, "quick") for tests in (own, QUICK))
-            if lives and args.whole:
-                lives = survives(tree, ["tests"], "ci")
+            said = "SURVIVED"
+            for tests, profile in ((own, "quick"), (QUICK, "quick"), *((["tests"], "ci"),) * args.whole):
+                if said == "SURVIVED":
+                    said = verdict(tree, tests, profile)
             path.write_text(original, encoding="utf-8")
             os.utime(path, (time.time() + 2 * number + 1,) * 2)
-            killed += not lives
-            print(number, "SURVIVED" if lives else "killed", mutation, file=log, flush=True)
-        print(f"{killed} of {number} killed", file=log)
+            found[said] += 1
+            print(number, said, mutation, file=log, flush=True)
+        print(", ".join(f"{number} {said}" for said, number in sorted(found.items())), file=log)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
+from minigan import backend
 from minigan.testing import strategies
 
 BINARY = [operator.add, operator.sub, operator.mul, operator.truediv]
@@ -88,6 +89,20 @@ def test_casting_between_precisions():
     assert x.grad.dtype == np.float64
     np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
     assert not x.astype("int64").requires_grad
+
+
+def test_on_another_device_a_tensor_is_a_leaf_that_asks_for_gradients_only_where_a_leaf_did(monkeypatch):
+    cpu = mg.get_backend("cpu")
+    monkeypatch.setitem(backend._backends, "elsewhere", backend.Backend("elsewhere", np, cpu.kernels))
+    parameter, data = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([1.0, 2.0])
+    for x, asks in ((parameter, True), (data, False), (parameter * 3.0, False)):
+        y = x.to("elsewhere")
+        assert y.device == "elsewhere" and y.creator is None and y.requires_grad is asks
+        np.testing.assert_array_equal(y.numpy(), x.numpy())
+        assert not np.shares_memory(y.data, x.data)
+        assert x.to("cpu") is x
+    with pytest.raises(mg.DeviceError, match="elsewhere"):
+        parameter + parameter.to("elsewhere")
 
 
 def test_what_is_left_out_has_numpys_and_pytorchs_meaning():
