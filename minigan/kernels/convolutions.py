@@ -20,37 +20,22 @@ from .threads import ThreadTeam
 class Algorithm(Protocol):
     """The three partial derivatives of the trilinear form, with the signatures of the reference kernels."""
 
-    def conv2d(self, x, weight, bias, geometry: Geometry): ...
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry): ...
-    def conv2d_weight_grad(self, x, y, geometry: Geometry): ...
-
-
-class Convolutions:
-    """The convolution kernels; `algorithm` is "auto" or the name of the one that every shape gets."""
-
-    def __init__(self, team: ThreadTeam, pool: BufferPool, algorithm: str = "auto"):
-        self.algorithms: dict[str, Algorithm] = {
-            "reference": ReferenceKernels(np),
-            "im2col": Im2col(team, pool),
-            "planes": Planes(team, pool),
-            "frequency": Bilinear(team, pool, plans.frequency),
-            "winograd": Bilinear(team, pool, plans.winograd),
-        }
-        if algorithm != "auto" and algorithm not in self.algorithms:
-            names = ", ".join(["auto", *self.algorithms])
-            raise ValueError(f"unknown convolution algorithm {algorithm!r}; known: {names}")
-        self.forced = algorithm
-
     def conv2d(self, x, weight, bias, geometry: Geometry):
-        return self.choose(geometry, *weight.shape[:2]).conv2d(x, weight, bias, geometry)
+        return self.choose(geometry, len(weight), weight.shape[1]).conv2d(x, weight, bias, geometry)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
-        return self.choose(geometry, *weight.shape[:2]).conv_transpose2d(y, weight, bias, geometry)
+        chosen = self.choose(geometry, len(weight), weight.shape[1], transposed=True)
+        return chosen.conv_transpose2d(y, weight, bias, geometry)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
         return self.choose(geometry, y.shape[1], x.shape[1]).conv2d_weight_grad(x, y, geometry)
 
-    def choose(self, geometry: Geometry, outputs: int, channels: int) -> Algorithm:
-        """The algorithm for a geometry and a weight (O, C, KH, KW)."""
-        name = cheapest(geometry, outputs, channels) if self.forced == "auto" else self.forced
+    def choose(self, geometry: Geometry, outputs: int, channels: int, transposed: bool = False) -> Algorithm:
+        """The algorithm for a geometry and a weight (O, C, KH, KW), for `conv_transpose2d` or for the other two.
+
+        From the first convolution on, dense products leave the threads of BLAS asleep.
+        """
+        if not self.team.alone:
+            self.team.keep_from_blas()
+        name = cheapest(geometry, outputs, channels, transposed) if self.forced == "auto" else self.forced
         return self.algorithms[name]

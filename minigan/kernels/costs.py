@@ -14,16 +14,19 @@ from .bilinear import Plan
 from .geometry import Geometry
 from .planes import side_of
 
-PASS = 15  # a pass over an element in memory
-RUN = 500  # the start of a run of memory that is copied
-SMALL = 2  # a multiplication in the small products of a transform
+PATCH = 11  # to copy an element into a patch
+ADD_PATCH = 51  # to add an element of a patch back to the image
+PLANE = 16  # to read or to write an element of a plane
+RUN = 400  # to start on a run of memory
+TRANSFORM = 43  # to move an element into a transform or out of it
+SMALL = 0.62  # to multiply in the small product of a transform
 BATCH = 64  # images that share the transform of the weight
 
 
 @lru_cache(maxsize=256)
-def cheapest(geometry: Geometry, outputs: int, channels: int) -> str:
-    """The name of the algorithm for a weight (O, C, KH, KW)."""
-    costs = {"im2col": im2col(geometry, outputs, channels), "planes": planes(geometry, outputs, channels)}
+def cheapest(geometry: Geometry, outputs: int, channels: int, transposed: bool) -> str:
+    """The name of the algorithm for a weight (O, C, KH, KW); transposed: from output pixels back to the input's."""
+    costs = {"im2col": im2col(geometry, outputs, channels, transposed), "planes": planes(geometry, outputs, channels)}
     for name, plan in (("frequency", plans.frequency), ("winograd", plans.winograd)):
         try:
             costs[name] = bilinear(plan(geometry), outputs, channels)
@@ -32,9 +35,10 @@ def cheapest(geometry: Geometry, outputs: int, channels: int) -> str:
     return min(costs, key=costs.__getitem__)
 
 
-def im2col(geometry: Geometry, outputs: int, channels: int) -> float:
+def im2col(geometry: Geometry, outputs: int, channels: int, transposed: bool) -> float:
     pixels, taps = math.prod(geometry.output_size), math.prod(geometry.kernel_size)
-    return pixels * (taps * channels * (outputs + PASS) + geometry.kernel_size[0] * RUN)
+    move = ADD_PATCH if transposed else PATCH
+    return pixels * (taps * channels * (outputs + move) + geometry.kernel_size[0] * RUN)
 
 
 def planes(geometry: Geometry, outputs: int, channels: int) -> float:
@@ -42,13 +46,13 @@ def planes(geometry: Geometry, outputs: int, channels: int) -> float:
     rows = sum(few.stop - few.start for few, _ in side.shifts)
     depth = outputs if side.few_inputs else channels * len(side.x)
     runs = sum(side.size[0] for _ in side.few) * min(channels, outputs)
-    return math.prod(side.size) * (rows * depth + PASS * (rows + depth)) + runs * RUN
+    return math.prod(side.size) * (rows * depth + PLANE * (rows + depth)) + runs * RUN
 
 
 def bilinear(plan: Plan, outputs: int, channels: int) -> float:
     (points, positions), (_, taps), (_, pixels) = (matrix.shape for matrix in plan.scheme)
     tiles, depth = math.prod(plan.x.count), channels * math.prod(plan.x.phases)
-    u = tiles * points * depth * (positions + PASS) * SMALL
-    w = points * depth * outputs * (taps + PASS) * SMALL / BATCH
-    v = tiles * points * outputs * (pixels + PASS) * SMALL
+    u = tiles * points * depth * (SMALL * positions + TRANSFORM)
+    w = points * depth * outputs * (SMALL * taps + TRANSFORM) / BATCH
+    v = tiles * points * outputs * (SMALL * pixels + TRANSFORM)
     return u + w + v + tiles * points * depth * outputs

@@ -27,6 +27,7 @@ PASS_BLOCK = 1 << 20  # elements of a block for a single operation
 BLOCK = 1 << 18  # elements of a block for a chain of operations
 ADAM_BLOCK = 1 << 17  # elements of a block for the longest chain
 ADAM_ALONE = 1 << 20  # elements of a parameter below which one thread is as quick as two
+PRODUCT = 1 << 23  # multiplications of a piece of a matrix product
 FEW_ROWS = 32  # rows of a matrix product that is better computed transposed
 WORDS = 1 << 16  # random words that one thread makes at a time
 
@@ -203,7 +204,6 @@ class CpuKernels(ReferenceKernels):
     # -------------------------------------------------------- linear algebra
 
     def matmul(self, a, b):
-        """By the threads of BLAS itself, which cut a product better than it can be cut from outside."""
         if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype:
             return np.matmul(a, b)
         return self._product(a, b, None)
@@ -218,8 +218,18 @@ class CpuKernels(ReferenceKernels):
             return np.multiply(a, b, out=out)  # (M, 1) x (1, N), which BLAS is slow at
         if len(a) <= FEW_ROWS:
             return np.add(np.matmul(b.T, a.T).T, 0 if bias is None else bias, out=out)
-        np.matmul(a, b, out=out)
+        self._share_product(a, b, out)
         return out if bias is None else np.add(out, bias, out=out)
+
+    def _share_product(self, a, b, out) -> None:
+        """out = a b by the threads of BLAS, which cut a product best, or by the team where it must be alone."""
+        if len(a) < b.shape[1]:
+            a, b, out = b.T, a.T, out.T
+        pieces = shares(len(a), a.size * b.shape[1] / PRODUCT) if self.team.alone else []
+        if len(pieces) > 1:
+            self.team.run(lambda rows: np.matmul(a[rows], b, out=out[rows]), pieces)
+        else:
+            np.matmul(a, b, out=out)
 
     # ----------------------------------------------------------- convolution
 
@@ -309,7 +319,7 @@ class CpuKernels(ReferenceKernels):
         return out
 
     def dropout_mask(self, key: int, counter: int, shape, keep: float):
-        if sys.byteorder != "little":
+        if len(shape) == 4 or sys.byteorder != "little":
             return super().dropout_mask(key, counter, shape, keep)
         count = math.prod(shape)
         digits = self.random_bits(key, counter, -(-count // 4)).view(np.uint16)[:count]

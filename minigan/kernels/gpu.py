@@ -285,12 +285,9 @@ class GpuKernels(ReferenceKernels):
         return self._random("random_normal", self.empty((count,), dtype), 8, key, counter)
 
     def dropout_mask(self, key: int, counter, shape, keep: float) -> Array:
-        """As the twin; a mask for images (N, C, H, W) is channels-last in memory, like the images."""
-        n, c, h, w = shape if len(shape) == 4 else (math.prod(shape), 1, 1, 1)
-        mask = self._random(
-            "dropout_mask", self.empty((n, h, w, c), np.bool_), 16, key, counter, round(keep * 2**16), c, h * w
-        )
-        return mask.transpose(0, 3, 1, 2) if len(shape) == 4 else mask.reshape(shape)
+        if len(shape) == 4:
+            return super().dropout_mask(key, counter, shape, keep)
+        return self._random("dropout_mask", self.empty(shape, np.bool_), 16, key, counter, round(keep * 2**16))
 
     def _random(self, name: str, out: Array, per_thread: int, key: int, counter, *args: int) -> Array:
         start, moved = (0, counter) if getattr(counter, "ndim", 0) else (int(counter), 0)

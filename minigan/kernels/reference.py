@@ -279,9 +279,13 @@ class ReferenceKernels:
     def dropout_mask(self, key: int, counter: int, shape, keep: float) -> Array:
         """Boolean array of `shape`, True with probability round(keep * 2^16) / 2^16.
 
-        Element i (in the C order of the shape) takes the 16-bit digit i % 4, lowest first, of word i // 4.
+        Element i takes the 16-bit digit i % 4, lowest first, of word i // 4: in the C order of the shape, but that
+        images (N, C, H, W) count the channels fastest, as activations lie in memory.
         """
         xp = self.xp
+        if len(shape) == 4:
+            n, c, h, w = shape
+            return self.dropout_mask(key, counter, (n * h * w * c,), keep).reshape(n, h, w, c).transpose(0, 3, 1, 2)
         count = math.prod(shape)
         words = self.random_bits(key, counter, -(-count // 4))
         shifts = xp.arange(0, 64, 16, dtype=xp.uint64)

@@ -22,6 +22,7 @@ class ThreadTeam:
         if threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads
+        self.alone = False
         self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
         for library in self._blas:
             library.set_num_threads(threads)
@@ -30,6 +31,13 @@ class ThreadTeam:
         for _ in range(threads - 1):
             threading.Thread(target=_work, args=(self._jobs,), name="minigan", daemon=True).start()
         weakref.finalize(self, _dismiss, self._jobs, threads - 1)
+
+    def keep_from_blas(self) -> None:
+        """From now on BLAS stays on the thread that calls it: after a product its threads go on spinning for about a
+        tenth of a second, on the very processors that the team works on."""
+        for library in self._blas:
+            library.set_num_threads(1)
+        self.alone = True
 
     def run(self, function: Callable, items: Iterable) -> list:
         """[function(item) for item in items], on all threads. BLAS runs on one thread meanwhile.

@@ -120,18 +120,18 @@ def test_the_layers_of_gans_with_any_number_of_threads(name, algorithm):
         assert_array_equal(getattr(three, kernel)(*args), result)
 
 
-CHOICES = {
-    "frequency": (LAYERS["5x5, stride 1, 7x7"][0], 128, 256),
-    "winograd": (LAYERS["4x4, stride 2, 16x16"][0], 128, 256),
-    "planes": (LAYERS["5x5, stride 2, 28x28, one channel"][0], 1, 64),
-    "im2col": (Geometry((8, 8), (1, 1), (8, 8)), 64, 64),
+CHOICES = {  # geometry, channels, outputs, transposed
+    "frequency": (LAYERS["5x5, stride 1, 7x7"][0], 128, 256, False),
+    "winograd": (LAYERS["4x4, stride 2, 16x16"][0], 128, 256, True),
+    "planes": (LAYERS["4x4, stride 2, 32x32, three channels"][0], 3, 64, True),
+    "im2col": (LAYERS["4x4, stride 2, 32x32, three channels"][0], 3, 64, False),
 }
 
 
 @pytest.mark.parametrize("algorithm", CHOICES)
 def test_every_algorithm_is_chosen_where_it_needs_least(algorithm):
-    geometry, channels, outputs = CHOICES[algorithm]
-    assert cheapest(geometry, outputs, channels) == algorithm
+    geometry, channels, outputs, transposed = CHOICES[algorithm]
+    assert cheapest(geometry, outputs, channels, transposed) == algorithm
 
 
 def test_every_algorithm_keeps_single_precision():

@@ -153,6 +153,19 @@ def test_matrix_products(m, k, n, dtype, flips, seed):
     same("linear", a, b.T, None, dtype=dtype, atol=20 * TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("shape", [(600, 200, 300), (300, 200, 600)])
+def test_matrix_products_shared_by_the_team(shape):
+    """As they are from the first convolution on: the same bits by any number of threads."""
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    a, b = array(rng, (m, k), np.float32), array(rng, (n, k), np.float32).T
+    one, two = CpuKernels(1), CpuKernels(2)
+    two.team.keep_from_blas()
+    one.team.keep_from_blas()
+    assert_array_equal(two.matmul(a, b), one.matmul(a, b))
+    np.testing.assert_allclose(two.matmul(a, b), REFERENCE.matmul(a, b), atol=1e-4)
+
+
 def test_matrix_products_of_other_shapes():
     rng = np.random.default_rng(0)
     for a, b in [((3, 4, 5), (3, 5, 2)), ((5,), (5, 2)), ((4, 5), (5,)), ((4, 5), (3, 5, 2))]:

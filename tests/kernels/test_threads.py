@@ -106,6 +106,15 @@ def test_blas_runs_on_one_thread_inside_and_is_restored(team):
         assert blas_threads() == before
 
 
+def test_blas_can_be_kept_on_one_thread_for_good():
+    with threadpool_limits(2, user_api="blas"):
+        team = ThreadTeam(2)
+        team.keep_from_blas()
+        assert set(blas_threads()) == {1}
+        team.run(abs, range(5))
+        assert set(blas_threads()) == {1}
+
+
 def test_workers_end_with_the_team():
     others = set(threading.enumerate())
     teams = [ThreadTeam(3) for _ in range(4)]

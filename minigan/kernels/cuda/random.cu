@@ -60,18 +60,11 @@ extern "C" __global__ void random_normal(
     }
 }
 
-// 16-bit digits below `threshold`. Element e of the C-ordered shape (outer, channels, plane) takes digit e of the
-// stream, and lies in memory as (outer, plane, channels).
 extern "C" __global__ void dropout_mask(
     bool *out, long long n, unsigned long long key0, unsigned long long key1,
-    unsigned long long counter, const unsigned long long *moved,
-    long long threshold, long long channels, long long plane)
+    unsigned long long counter, const unsigned long long *moved, long long threshold)
 {
     BLOCK_OF_WORDS(16)
-    for (int k = 0; k < 16 && first + k < n; ++k) {
-        unsigned digit = (w[k / 4] >> (16 * (k % 4))) & 0xFFFF;
-        unsigned e = first + k, p = e % (unsigned)plane;
-        unsigned c = e / (unsigned)plane % (unsigned)channels, image = e / (unsigned)plane / (unsigned)channels;
-        out[((long long)image * plane + p) * channels + c] = digit < threshold;
-    }
+    for (int k = 0; k < 16 && first + k < n; ++k)
+        out[first + k] = ((w[k / 4] >> (16 * (k % 4))) & 0xFFFF) < threshold;
 }
