@@ -20,6 +20,28 @@ from .threads import ThreadTeam
 class Algorithm(Protocol):
     """The three partial derivatives of the trilinear form, with the signatures of the reference kernels."""
 
+    def conv2d(self, x, weight, bias, geometry: Geometry): ...
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry): ...
+    def conv2d_weight_grad(self, x, y, geometry: Geometry): ...
+
+
+class Convolutions:
+    """The convolution kernels; `algorithm` is "auto" or the name of the one that every shape gets."""
+
+    def __init__(self, team: ThreadTeam, pool: BufferPool, algorithm: str = "auto"):
+        self.algorithms: dict[str, Algorithm] = {
+            "reference": ReferenceKernels(np),
+            "im2col": Im2col(team, pool),
+            "planes": Planes(team, pool),
+            "frequency": Bilinear(team, pool, plans.frequency),
+            "winograd": Bilinear(team, pool, plans.winograd),
+        }
+        if algorithm != "auto" and algorithm not in self.algorithms:
+            names = ", ".join(["auto", *self.algorithms])
+            raise ValueError(f"unknown convolution algorithm {algorithm!r}; known: {names}")
+        self.team = team
+        self.forced = algorithm
+
     def conv2d(self, x, weight, bias, geometry: Geometry):
         return self.choose(geometry, len(weight), weight.shape[1]).conv2d(x, weight, bias, geometry)
 
