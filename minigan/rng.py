@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,18 @@ class Generator:
             raise ValueError(f"a seed is an integer from 0 to 2**64 - 1, got {seed}")
         self.seed, self.stream, self.counter = index(seed), stream, 0
         self.backend = backend
+        self.recorder: Callable[[int], Any] | None = None  # turns a place in the stream into a word on the device
 
     @property
     def key(self) -> int:
         return self.seed | self.stream << 64
 
-    def _take(self, words: int) -> tuple[int, int]:
+    def _take(self, words: int) -> tuple[int, Any]:
         """Reserve whole blocks (of four 64-bit words) for `words` words: (key, first block)."""
         self.backend.use()
         start = self.counter
         self.counter += -(-words // 4)
-        return self.key, start
+        return self.key, start if self.recorder is None else self.recorder(start)
 
     def uniform(self, shape, low: float = 0.0, high: float = 1.0, dtype="float32") -> Any:
         """Array of uniform numbers in [low, high), one 64-bit word a number (rounding may reach high itself)."""

@@ -130,6 +130,7 @@ class Config:
         choices=tuple(PRECISIONS),
         resumable=True,
     )
+    cuda_graph: bool = run(False, "record the training step on a GPU once, and launch it as a whole", resumable=True)
     log_every: int = run(25, "steps between rows of metrics.csv", least=1, resumable=True)
     sample_every: int = run(250, "steps between pictures of the fixed latents", least=1, resumable=True)
     checkpoint_every: int = run(500, "steps between checkpoints", least=1, resumable=True)

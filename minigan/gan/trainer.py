@@ -11,6 +11,7 @@ from ..data import Dataset, Points
 from ..memory import ExplainedMemory
 from .algorithm import GAN
 from .batch import Batch
+from .captured import CapturedStep
 from .config import Config
 from .report import Report
 
@@ -56,6 +57,7 @@ class Trainer:
                 f"the images of {config.data} do not fit on {algorithm.backend.device}: {error} "
                 "Train on fewer of them, or with --device cpu"
             ) from None
+        self._take_step = CapturedStep(algorithm) if config.cuda_graph else algorithm.step
         self._memory = ExplainedMemory(algorithm.backend, config.batch_size)
         self.stopping = False  # set (by a signal handler, say) to stop after the current step
         self.failed = False
@@ -75,7 +77,7 @@ class Trainer:
 
     def _step(self) -> None:
         with self._memory:
-            report = self.algorithm.step(self.batch(self.step))
+            report = self._take_step(self.batch(self.step))
         self.step += 1
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
             numbers = report.numbers()

@@ -78,6 +78,7 @@ class GpuKernels(ReferenceKernels):
         super().__init__(cupy)
         self.precision = precision
         self._compute_type = getattr(cupy._core._routines_linalg, PRECISIONS[precision])
+        self.products: Any = None  # a Cublas, while a CUDA graph is recorded
         self._functions: dict[tuple[str, str], Any] = {}
 
     # ----------------------------------------------------------- elementwise
@@ -172,6 +173,8 @@ class GpuKernels(ReferenceKernels):
     # Two-dimensional products take transposed operands without a copy.
 
     def matmul(self, a, b):
+        if self.products is not None:
+            return self.products.matmul(a, b)
         core = self.xp._core  # the precision holds for this product, not for other users of CuPy
         before = core.get_compute_type("float32")
         core.set_compute_type("float32", self._compute_type)
@@ -330,17 +333,18 @@ class GpuKernels(ReferenceKernels):
 
     @_real
     def adam_step(self, p, g, m, v, *, lr, beta1, beta2, eps, step, weight_decay, decoupled) -> None:
-        correction = math.sqrt(1 - beta2**step)
-        rate = lr * correction / (1 - beta1**step)
-        added, keep = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-        self._step("adam_step", (p, g, m, v), rate, beta1, beta2, eps * correction, added, keep)
+        """As the twin; lr may also be a device array of `adam_numbers`: a recorded launch then reads them anew."""
+        given = getattr(lr, "ndim", 0) == 1
+        numbers = (0.0,) * 3 if given else adam_numbers(lr, beta1, beta2, eps, step, weight_decay, decoupled)
+        added = 0.0 if decoupled else weight_decay
+        self._step("adam_step", (p, g, m, v), *numbers, beta1, beta2, added, pointers=(lr if given else 0,))
 
-    def _step(self, name: str, arrays: tuple[Array, ...], *scalars: float) -> None:
+    def _step(self, name: str, arrays: tuple[Array, ...], *scalars: float, pointers: tuple[Any, ...] = ()) -> None:
         p, g, *state = arrays
         if not all(array.flags.c_contiguous for array in (p, *state)):
             raise ValueError(f"{name} writes in place and needs arrays without gaps; give it whole buffers")
         numbers = [float(scalar) for scalar in scalars]
-        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *numbers)
+        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *numbers, *pointers)
 
     # ---------------------------------------------------------------- launch
 
@@ -367,6 +371,12 @@ class GpuKernels(ReferenceKernels):
         arrays = tuple([x if x.shape == shape else self.xp.broadcast_to(x, shape) for x in arrays])
         order = common_order(arrays)
         return order, tuple([self.contiguous(reordered(array, order)) for array in arrays])
+
+
+def adam_numbers(lr, beta1, beta2, eps, step, weight_decay, decoupled) -> tuple[float, float, float]:
+    """rate, eps and keep of optimizers.cu: what changes from step to step."""
+    correction = math.sqrt(1 - beta2**step)
+    return lr * correction / (1 - beta1**step), eps * correction, 1 - lr * weight_decay if decoupled else 1.0
 
 
 def _reduction(channels: int, inner: int, positions: int) -> tuple[tuple, int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..autograd import Tensor
 from .optimizer import Optimizer
@@ -61,6 +62,7 @@ class Adam(Optimizer):
 
     slots = ("m", "v")
     decoupled = False
+    recorder: Callable[[], Any] | None = None  # gives the kernel its numbers in device memory, in the place of lr
 
     def __init__(
         self,
@@ -76,19 +78,22 @@ class Adam(Optimizer):
 
     def _update(self, kernels, p, g, *state):
         m, v = state
-        kernels.adam_step(
-            p,
-            g,
-            m,
-            v,
-            lr=self.lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            eps=self.eps,
-            step=self.steps,
-            weight_decay=self.weight_decay,
-            decoupled=self.decoupled,
-        )
+        settings = self.settings(self.steps)
+        if self.recorder is not None:
+            settings["lr"] = self.recorder()
+        kernels.adam_step(p, g, m, v, **settings)
+
+    def settings(self, step: int) -> dict[str, Any]:
+        """What the kernel of step number `step`, counted from 1, is given."""
+        return {
+            "lr": self.lr,
+            "beta1": self.beta1,
+            "beta2": self.beta2,
+            "eps": self.eps,
+            "step": step,
+            "weight_decay": self.weight_decay,
+            "decoupled": self.decoupled,
+        }
 
 
 class AdamW(Adam):

@@ -5,12 +5,16 @@ in CuPy; results are C-ordered, as in CuPy; uninitialised memory is NaN; CUDA ke
 the shim. `counters` counts "launch" (kernels), "h2d" and "d2h" (copies), and "wait" (the host waiting for the device).
 Where `computing` is False, CUDA kernels and matrix products are counted only, and results mean nothing.
 `memory.capacity` is how many bytes the devices have together.
+
+While a stream captures, work is not done but recorded, results are NaN (or all bits set), and copies from or to the
+host, waits and CuPy's own matrix products are refused. A launch of the graph does the work, in the same memory.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import copy
 import operator
 import sys
 import types
@@ -97,11 +101,13 @@ class ndarray(NDArrayOperatorsMixin):
         return types.SimpleNamespace(ptr=self._host.ctypes.data)
 
     def get(self, stream=None, order="C", out=None):
+        _host_only("a copy to the host")
         counters["d2h"] += 1
         counters["wait"] += 1
         return self._host.copy(order)
 
     def item(self, *index):
+        _host_only("a copy to the host")
         counters["d2h"] += 1
         counters["wait"] += 1
         return self._host.item(*index)
@@ -134,39 +140,46 @@ class ndarray(NDArrayOperatorsMixin):
         return f"device array of shape {self.shape} and dtype {self.dtype}"
 
     def reshape(self, *shape, order="C"):
-        return self._viewed(self._host.reshape(*shape, order=order))
+        return self._viewed(lambda: self._host.reshape(*shape, order=order))
 
     def ravel(self, order="C"):
-        return self._viewed(self._host.ravel(order))
+        return self._viewed(lambda: self._host.ravel(order))
 
     def view(self, dtype=None):
-        return self._viewed(self._host.view() if dtype is None else self._host.view(dtype))
+        return self._viewed(lambda: self._host.view() if dtype is None else self._host.view(dtype))
 
-    def _viewed(self, host):
+    def _viewed(self, view):
         """A view, or a copy where there is no such view."""
-        counters["launch"] += self.size > 0 and not np.shares_memory(host, self._host)
-        return _on_device(host, self)
+        host = view()
+        if self.size == 0 or np.shares_memory(host, self._host):
+            return _on_device(host, self)
+        counters["launch"] += 1
+        return _on_device(_computed(view), self)
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
         if not copy and self.dtype == np.dtype(dtype):
             return self
         counters["launch"] += 1
-        return _on_device(_fresh(self._host.astype(dtype, order=order)), self)
+        return _on_device(_computed(lambda: self._host.astype(dtype, order=order)), self)
 
     def copy(self, order="C"):
         counters["launch"] += 1
-        return _on_device(_fresh(self._host.copy(order)), self)
+        return _on_device(_computed(lambda: self._host.copy(order)), self)
 
     def fill(self, value):
         counters["launch"] += 1
-        self._host.fill(_unwrapped(value, "fill"))
+        value = _unwrapped(value, "fill")
+        do(lambda: self._host.fill(value))
 
     def __getitem__(self, index):
         keys = index if isinstance(index, tuple) else (index,)
         if any(isinstance(key, ndarray) and key.dtype == np.bool_ for key in keys):
             counters["wait"] += 1  # how many elements there are is known to the device alone
-        counters["launch"] += any(isinstance(key, (ndarray, list)) for key in keys)
-        return _on_device(self._host[_unwrapped(index, "index")], self)
+        index = _unwrapped(index, "index")
+        if not any(isinstance(key, (ndarray, list)) for key in keys):
+            return _on_device(self._host[index], self)
+        counters["launch"] += 1
+        return _on_device(_computed(lambda: self._host[index]), self)
 
     def __setitem__(self, index, value):
         counters["launch"] += 1
@@ -174,7 +187,36 @@ class ndarray(NDArrayOperatorsMixin):
         for key in index if isinstance(index, tuple) else (index,):
             if isinstance(key, np.ndarray) and key.dtype != np.bool_ and np.unique(key).size != key.size:
                 raise ValueError("duplicate indices in an assignment: undefined on CuPy, use add.at")
-        self._host[index] = _unwrapped(value, "assignment")
+        value = _unwrapped(value, "assignment")
+        do(lambda: self._host.__setitem__(index, value))
+
+
+# ------------------------------------------------------------------ doing and recording
+
+_recording: list | None = None  # the work of the graph that is being captured
+_reserved: list = []  # memory that graphs use: their pool keeps it
+
+
+def do(work):
+    """Work of the device: done at once, or recorded."""
+    if _recording is None:
+        work()
+    else:
+        _recording.append(work)
+
+
+def _computed(compute) -> np.ndarray:
+    """What compute() gives, in memory of its own; a graph computes it anew at every launch."""
+    host = _fresh(compute())
+    if _recording is not None:
+        shim.poison(host)
+        _recording.append(lambda: np.copyto(host, compute()))
+    return host
+
+
+def _host_only(what):
+    if _recording is not None:
+        raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a graph is captured")
 
 
 # ------------------------------------------------------------------ wrapping and calling
@@ -223,13 +265,15 @@ def _call(name, function, args, kwargs, self=None):
     args, out = _unwrapped(list(args), name), kwargs.pop("out", None)
     _unwrapped(self, name)
     kwargs = {key: _unwrapped(value, name) for key, value in kwargs.items()}
-    counters["launch"] += LAUNCHES[name]
+    counters["launch"] += len(args[0]) if name in ("concatenate", "stack") else LAUNCHES[name]
     if out is not None:
         out = out[0] if isinstance(out, tuple) else out
-        function(*args, out=_unwrapped(out, name), **kwargs)
+        target = _unwrapped(out, name)
+        do(lambda: function(*args, out=target, **kwargs))
         return out
-    result = np.asarray(function(*args, **kwargs))
-    return _on_device(result, viewed) if name in VIEWS else _on_device(_fresh(result.copy("C")))
+    if name in VIEWS:
+        return _on_device(np.asarray(function(*args, **kwargs)), viewed)
+    return _on_device(_computed(lambda: np.asarray(function(*args, **kwargs)).copy("C")))
 
 
 def _function(name):
@@ -254,7 +298,8 @@ class _Add:
 
     def at(self, array, index, values):
         counters["launch"] += 1
-        np.add.at(_unwrapped(array, "add.at"), _unwrapped(index, "add.at"), _unwrapped(values, "add.at"))
+        operands = [_unwrapped(operand, "add.at") for operand in (array, index, values)]
+        do(lambda: np.add.at(*operands))
 
 
 # ------------------------------------------------------------------ memory
@@ -298,6 +343,8 @@ def get_default_memory_pool():
 def _allocated(shape, dtype):
     array = shim.guarded(shape, dtype)
     memory.take(array)
+    if _recording is not None:
+        _reserved.append(array)
     return array
 
 
@@ -315,7 +362,7 @@ def empty_like(a, dtype=None):
 def full(shape, value, dtype=None):
     counters["launch"] += 1
     out = empty(shape, np.asarray(value).dtype if dtype is None else dtype)
-    out._host.fill(value)
+    do(lambda: out._host.fill(value))
     return out
 
 
@@ -338,6 +385,7 @@ def ones_like(a, dtype=None):
 def asarray(data, dtype=None, order=None):
     if isinstance(data, ndarray):
         return data if dtype in (None, data.dtype) else data.astype(dtype)
+    _host_only("a copy from the host")
     counters["h2d"] += 1
     return _on_device(_fresh(np.array(data, dtype=dtype, order=order)))
 
@@ -374,6 +422,8 @@ _core = types.SimpleNamespace(
 
 def matmul(a, b, out=None):
     """Two dimensions take transposed operands as they are; more dimensions copy what is not C-ordered."""
+    if _recording is not None:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     a, b = _unwrapped(a, "matmul"), _unwrapped(b, "matmul")
     batched = max(a.ndim, b.ndim) > 2
     as_they_are = [x.flags.c_contiguous or (x.flags.f_contiguous and not batched) for x in (a, b)]
@@ -411,9 +461,9 @@ class RawModule:
             counters["launch"] += 1
             if any(isinstance(argument, np.ndarray) and argument.size != 1 for argument in args):
                 raise TypeError(f"{name}: only numpy.ndarrays of size one can be passed by value")
-            arguments = tuple([_unwrapped(a, name) if isinstance(a, ndarray) else a for a in args])
+            arguments = tuple([_unwrapped(a, name) if isinstance(a, ndarray) else copy.copy(a) for a in args])
             if computing:
-                kernels[name](grid, block, arguments)
+                do(lambda: kernels[name](grid, block, arguments))
 
         return launch
 
@@ -449,6 +499,7 @@ class _Device:
         _use(self.id)
 
     def synchronize(self):
+        _host_only("a wait")
         counters["wait"] += 1
 
     @property
@@ -462,10 +513,51 @@ def _use(device):
 
 
 class _Stream:
-    ptr = 0
+    """All streams are one queue here, but that only one of one's own can capture."""
+
+    def __init__(self, non_blocking=False):
+        self.ptr = id(self) if non_blocking else 0
+
+    def __enter__(self):
+        self._previous = _streams.pop()
+        _streams.append(self)
+        return self
+
+    def __exit__(self, *exception):
+        _streams[:] = [self._previous]
 
     def synchronize(self):
+        _host_only("a wait")
         counters["wait"] += 1
+
+    def begin_capture(self):
+        global _recording
+        if not self.ptr:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: the default stream cannot capture")
+        _recording = []
+
+    def end_capture(self):
+        global _recording
+        work, _recording = _recording, None
+        return _Graph(work)
+
+
+class _Graph:
+    def __init__(self, work):
+        self.work = work
+
+    def launch(self):
+        counters["graph"] += 1
+        for work in self.work:
+            work()
+
+
+_streams = [_Stream()]
+
+
+@contextlib.contextmanager
+def _using_allocator(allocator):
+    yield
 
 
 def is_available():
@@ -474,7 +566,10 @@ def is_available():
 
 cuda = types.SimpleNamespace(
     Device=_Device,
-    get_current_stream=_Stream,
+    Stream=_Stream,
+    MemoryPool=lambda: types.SimpleNamespace(malloc=None),
+    get_current_stream=lambda: _streams[-1],
+    using_allocator=_using_allocator,
     is_available=is_available,
     memory=types.SimpleNamespace(OutOfMemoryError=_OutOfMemoryError),
     runtime=types.SimpleNamespace(getDeviceCount=lambda: DEVICES),

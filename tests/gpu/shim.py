@@ -43,6 +43,11 @@ def guarded(shape, dtype) -> np.ndarray:
     return memory.view(np.ndarray)[GUARD : GUARD + size].view(dtype).reshape(shape)
 
 
+def poison(array: np.ndarray) -> None:
+    """Make what `guarded` made full of NaN again."""
+    memory_of(array)[GUARD:-GUARD] = 0xFF
+
+
 class _Guarded(np.ndarray):
     """The memory behind an array and its guards."""
 
@@ -123,7 +128,9 @@ class Kernel:
         return np.array([value], scalar)
 
     def _element(self, ctype: str) -> np.dtype:
-        known = {"bool": np.bool_, "unsigned char": np.uint8, "unsigned long long": np.uint64}
+        known = {
+            "bool": np.bool_, "double": np.float64, "unsigned char": np.uint8, "unsigned long long": np.uint64,
+        }  # fmt: skip
         return self.real if ctype == "REAL" else np.dtype(known[ctype])
 
 

@@ -54,12 +54,14 @@ extern "C" __global__ void rmsprop_step(
 }
 
 // rate = lr * sqrt(1 - beta2^step) / (1 - beta1^step) and eps = eps * sqrt(1 - beta2^step) carry the bias corrections;
-// coupled weight decay is added to g, decoupled (AdamW) multiplies p by keep = 1 - lr * weight_decay.
+// coupled weight decay is added to g, decoupled (AdamW) multiplies p by keep = 1 - lr * weight_decay. `recorded` (or
+// null) holds rate, eps and keep for a recorded launch, for which they change.
 extern "C" __global__ void adam_step(
-    REAL *p, const REAL *g, REAL *m, REAL *v, long long n, double rate, double beta1, double beta2, double eps,
-    double weight_decay, double keep)
+    REAL *p, const REAL *g, REAL *m, REAL *v, long long n, double rate, double eps, double keep, double beta1,
+    double beta2, double weight_decay, const double *recorded)
 {
     ELEMENT
+    if (recorded) rate = recorded[0], eps = recorded[1], keep = recorded[2];
     REAL parameter = p[i] * (REAL)keep;
     REAL gradient = g[i] + (REAL)weight_decay * parameter;
     REAL mean = (REAL)beta1 * m[i] + (REAL)(1 - beta1) * gradient;

@@ -1,0 +1,199 @@
+"""A training step as one CUDA graph: recorded once, and from then on launched as a whole.
+
+What an operation is given is recorded with it. So what changes from step to step lies in device memory that is written
+before every launch: the batch, the places in the random streams, the numbers of Adam's step. A recorded step is used
+only after it has come to the very bits that steps one operation after another come to.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from ..autograd import Tensor
+from ..backend import Backend, get_backend
+from ..kernels.cublas import Cublas
+from ..kernels.gpu import adam_numbers
+from ..optim import Adam
+from .algorithm import GAN
+from .batch import Batch
+from .contradictions import ConfigWarning
+from .report import Report
+
+COMPARED = 2  # steps; taken one operation after another they also compile the kernels and fill the memory pool
+ROOM = 1024  # words for numbers that change
+
+
+class CapturedStep:
+    """algorithm.step as a CUDA graph; one operation after another, with a ConfigWarning, where that cannot be."""
+
+    def __init__(self, algorithm: GAN):
+        self.algorithm, self.backend = algorithm, algorithm.backend
+        self.graph: Any = None
+        self.problem: str | None = None  # why there is no graph, once that is known
+
+    def __call__(self, batch: Batch) -> Report:
+        if self.backend.observers:  # nobody could observe a graph
+            return self.algorithm.step(batch)
+        if self.graph is None and self.problem is None:
+            self.problem = _problem(self.algorithm) or self._capture(batch)
+            if self.problem is not None:
+                warnings.warn(f"training without a CUDA graph: {self.problem}", ConfigWarning, stacklevel=2)
+        return self._launch(batch) if self.problem is None else self.algorithm.step(batch)
+
+    # --------------------------------------------------------------- launching
+
+    def _launch(self, batch: Batch) -> Report:
+        _copy(batch, self.batch)
+        self.algorithm.set_learning_rates(self.algorithm.steps_done)
+        self.numbers.update()
+        self.graph.launch()
+        for (owner, name), change in zip(self.counters, self.changes, strict=True):
+            setattr(owner, name, getattr(owner, name) + change)
+        return self.report
+
+    # --------------------------------------------------------------- recording
+
+    def _capture(self, batch: Batch) -> str | None:
+        """Record a step and compare it: None, or why it cannot be used. Weights and counters are as before."""
+        xp, start = self.backend.xp, self.algorithm.state_dict()
+        self.pool, stream = xp.cuda.MemoryPool(), xp.cuda.Stream(non_blocking=True)  # the graph's memory, kept with it
+        self.backend.synchronize()  # such a stream waits for nothing that was asked for before
+        try:
+            with stream, xp.cuda.using_allocator(self.pool.malloc), self._own_products(stream):
+                self.batch, self.numbers = _copied(batch), Numbers(self.backend)
+                for _ in range(COMPARED):
+                    self.algorithm.step(self.batch)
+                expected = self.algorithm.state_dict()
+                self.algorithm.load_state_dict(start)
+                self._record(stream)
+            stream.synchronize()
+            self.algorithm.load_state_dict(start)
+            for _ in range(COMPARED):
+                self._launch(self.batch)
+            same = _same(self.algorithm.state_dict(), expected)
+            problem = None if same else "the recorded step comes to other weights than the step itself"
+        except Exception as error:  # whatever the driver, CuPy or cuBLAS have against it: there is the other way
+            problem = f"{type(error).__name__}: {error}"
+        self.algorithm.load_state_dict(start)
+        return problem
+
+    @contextmanager
+    def _own_products(self, stream: Any) -> Iterator[None]:
+        kernels: Any = self.backend.kernels
+        self.products = kernels.products = Cublas(self.backend.xp, stream, kernels.precision)
+        try:
+            yield
+        finally:
+            kernels.products = None
+
+    def _record(self, stream: Any) -> None:
+        """The graph, the report that it fills, and by how much every counter on the host moves in a step."""
+        self.report: Report
+        self.counters = list(_counters(self.algorithm))
+        before = [getattr(owner, name) for owner, name in self.counters]
+        with _recorders(self.algorithm, self.numbers):
+            stream.begin_capture()
+            try:
+                self.report = self.algorithm.step(self.batch)
+            finally:
+                self.graph = stream.end_capture()
+        after = [getattr(owner, name) for owner, name in self.counters]
+        self.changes = [b - a for a, b in zip(before, after, strict=True)]
+
+
+class Numbers:
+    """Words of 64 bits on the device for numbers that change, and the functions on the host that tell them."""
+
+    def __init__(self, backend: Backend):
+        self.backend = backend
+        self.on_host = get_backend("cpu").xp.zeros(ROOM, "uint64")
+        self.on_device = backend.asarray(self.on_host)
+        self.sources: list[tuple[Any, Callable[[], Any]]] = []
+        self.used = 0
+
+    def add(self, count: int, dtype: str, source: Callable[[], Any]) -> Any:
+        """A device array of `count` numbers, which source() gives before every launch."""
+        place = slice(self.used, self.used + count)
+        self.used += count
+        if self.used > ROOM:
+            raise ValueError(f"more than {ROOM} numbers change from step to step")
+        self.sources.append((self.on_host[place].view(dtype), source))
+        return self.on_device[place].view(dtype)
+
+    def update(self) -> None:
+        """Write the numbers of the step to come, by one copy."""
+        for place, source in self.sources:
+            place[...] = source()
+        self.on_device[...] = self.backend.asarray(self.on_host)
+
+
+def _problem(algorithm: GAN) -> str | None:
+    """Why a recorded step would be wrong, as far as the configuration tells."""
+    c = algorithm.config
+    reasons = (
+        (algorithm.backend.index is None, f"graphs are of GPUs, and the device is {algorithm.backend.device}"),
+        (c.ema > 0, "the rate of the moving average (ema) changes from step to step"),
+        (c.instance_noise > 0, "instance noise changes from step to step"),
+        (c.optimizer != "adam" and c.lr_schedule != "constant", f"the learning rate of {c.optimizer} changes"),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+@contextmanager
+def _recorders(algorithm: GAN, numbers: Numbers) -> Iterator[None]:
+    """Inside, random draws and Adam read what changes from device memory."""
+    owners: list[Any] = [stream for stream in algorithm.streams.values() if stream.backend is algorithm.backend]
+    for stream in owners:
+        stream.recorder = partial(_record_draw, numbers, stream, stream.counter)
+    for optimizer in algorithm.optimizers.values():
+        if isinstance(optimizer, Adam):
+            optimizer.recorder = partial(numbers.add, 3, "float64", partial(_next_adam_numbers, optimizer))
+            owners.append(optimizer)
+    try:
+        yield
+    finally:
+        for owner in owners:
+            owner.recorder = None
+
+
+def _record_draw(numbers: Numbers, stream: Any, first: int, place: int) -> Any:
+    """Where a draw of the step begins, as far behind the stream's place before the step as it is now."""
+    return numbers.add(1, "uint64", lambda: stream.counter + place - first)
+
+
+def _next_adam_numbers(optimizer: Adam) -> tuple[float, float, float]:
+    return adam_numbers(**optimizer.settings(optimizer.steps + 1))
+
+
+def _counters(algorithm: GAN) -> Iterator[tuple[Any, str]]:
+    """Everything that a step counts on the host: owner and attribute."""
+    yield from ((stream, "counter") for stream in algorithm.streams.values())
+    yield from ((optimizer, "steps") for optimizer in algorithm.optimizers.values())
+    for network in algorithm.modules.values():
+        for _, module in network.named_modules():
+            yield from ((module, name) for name in module._buffer_names if isinstance(getattr(module, name), int))
+
+
+def _copied(batch: Batch) -> Batch:
+    def copied(t: Tensor) -> Tensor:
+        return Tensor(t.data.copy(), t.backend)
+
+    return Batch(copied(batch.images), None if batch.labels is None else copied(batch.labels))
+
+
+def _copy(source: Batch, target: Batch) -> None:
+    if source is not target:
+        target.images.data[...] = source.images.data
+        if target.labels is not None and source.labels is not None:
+            target.labels.data[...] = source.labels.data
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two states are equal to the bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    return bool(get_backend("cpu").xp.array_equal(a, b))
