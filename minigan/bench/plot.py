@@ -51,6 +51,8 @@ def _panel(axis: Any, rows: list[Row]) -> None:
     for d, device in enumerate(devices):
         for p, phase in enumerate(phases):
             line = [row for row in rows if (row.device, row.phase) == (device, phase)]
+            if not line:  # a step as a graph is of GPUs alone
+                continue
             medians = [row.timing.wall.median * 1e3 for row in line]
             below = [(row.timing.wall.median - row.timing.wall.low) * 1e3 for row in line]
             above = [(row.timing.wall.high - row.timing.wall.median) * 1e3 for row in line]

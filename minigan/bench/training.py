@@ -8,8 +8,9 @@ from ..autograd import Tensor
 from ..backend import Backend, get_backend
 from ..gan import Batch, create, presets
 from ..gan.algorithm import GAN
+from ..gan.captured import CapturedStep
 from ..rng import Generator
-from .workload import Arrays, Trial, Workload
+from .workload import Arrays, Call, Trial, Workload
 
 INSIDE = (
     "the whole call: of a training step, latents and dropout masks, forward and backward passes, the updates of both "
@@ -32,7 +33,13 @@ def prepare(name: str, backend: Backend, batch_size: int, **changes: Any) -> tup
 
 def _trial(name: str, backend: Backend, batch_size: int) -> Trial:
     algorithm, batch = prepare(name, backend, batch_size)
-    return Trial({"step": lambda: algorithm.step(batch)}, lambda: _evidence(name, backend, batch_size))
+    phases: dict[str, Call] = {"step": lambda: algorithm.step(batch)}
+    if backend.index is not None:
+        captured = CapturedStep(prepare(name, backend, batch_size)[0])
+        captured(batch)  # a ConfigWarning says why where there is no graph
+        if captured.problem is None:
+            phases["graph"] = lambda: captured(batch)
+    return Trial(phases, lambda: _evidence(name, backend, batch_size))
 
 
 def _evidence(name: str, backend: Backend, batch_size: int) -> Arrays:

@@ -60,9 +60,9 @@ class CapturedStep:
     def _capture(self, batch: Batch) -> str | None:
         """Record a step and compare it: None, or why it cannot be used. Weights and counters are as before."""
         xp, start = self.backend.xp, self.algorithm.state_dict()
-        self.pool, stream = xp.cuda.MemoryPool(), xp.cuda.Stream(non_blocking=True)  # the graph's memory, kept with it
-        self.backend.synchronize()  # such a stream waits for nothing that was asked for before
+        self.backend.synchronize()  # a stream of its own waits for nothing that was asked for before
         try:
+            self.pool, stream = xp.cuda.MemoryPool(), xp.cuda.Stream(non_blocking=True)  # kept: the graph's memory
             with stream, xp.cuda.using_allocator(self.pool.malloc), self._own_products(stream):
                 self.batch, self.numbers = _copied(batch), Numbers(self.backend)
                 for _ in range(COMPARED):

@@ -11,6 +11,8 @@ import pytest
 import tiny
 from test_gpu_kernels import values
 
+from minigan.backend import get_backend
+from minigan.bench.training import _workload as training_workload
 from minigan.data import dataset as datasets
 from minigan.gan import Trainer, captured, create, presets
 from minigan.gan.contradictions import ConfigWarning
@@ -192,3 +194,16 @@ def test_products_that_cannot_be(cuda):
         own.matmul(x, x)
     with pytest.raises(cublas.CublasError, match="cublasSetStream_v2 failed with status 1"):
         cublas.Cublas(fake_cupy, fake_cupy.cuda.Stream(), "float32")
+
+
+def test_the_bench_times_a_step_as_a_graph_where_there_is_one(cuda, monkeypatch):
+    workload = training_workload(presets.get("tiny"))
+    trial = workload.prepare(cuda, 4)
+    assert list(trial.phases) == ["step", "graph"]
+    with fake_cupy.counted() as counts:
+        trial.phases["graph"]()
+    assert counts["graph"] == 1
+    assert list(workload.prepare(get_backend("cpu"), 4).phases) == ["step"]
+    monkeypatch.setattr(cublas, "_load", lambda: None)
+    with pytest.warns(ConfigWarning, match="training without a CUDA graph: AttributeError"):
+        assert list(workload.prepare(cuda, 4).phases) == ["step"]
