@@ -20,7 +20,7 @@ COLUMNS = {
 LEGEND = (
     "ms: median of a call, from the start until the device is done, with quartiles. first: the first call, waited for. "
     "host: until the calls have returned. gpu: from the first to the last thing the GPU did, by its events. launches: "
-    "kernels started. MB: peak memory (on the CPU of arrays and objects, on a GPU of CuPy's pool). Phase graph: the step "
+    "kernels started. MB: peak memory (on the CPU of arrays and objects, on a GPU of CuPy's pool). Phase graph: a step "
     "recorded as one CUDA graph, as by minigan train --cuda-graph."
 )
 
