@@ -142,6 +142,10 @@ class ReferenceKernels:
         y = self.matmul(x, weight.T)
         return y if bias is None else y + bias
 
+    def linear_weight_grad(self, x, y):
+        """(N, I) x (N, O) -> (O, I): y' x."""
+        return self.matmul(y.T, x)
+
     # ----------------------------------------------------------------- shape
 
     def pad(self, x, widths):

@@ -261,17 +261,21 @@ class BinaryCrossEntropyGrad(Function):
 
 
 class LeakyReLU(Function):
-    """y = x where x > 0, slope x elsewhere;  dy/dx = slope at 0."""
+    """y = x where x > 0, slope x elsewhere;  dy/dx = slope at 0.
+
+    y > 0 exactly where x > 0, unless the slope is negative: so y is what is kept, and the memory of x is free.
+    """
 
     def __init__(self, slope: float):
         self.slope = slope
+        self.reads = (0,) if slope < 0 else ()
 
     def forward(self, x):
         return self.kernels.leaky_relu(x, self.slope)
 
     def backward(self, cotangent, needs):
-        (x,) = self.inputs
-        return (LeakyReLUGrad(self.slope)(cotangent, x),)
+        kept = self.inputs[0] if self.slope < 0 else self.output
+        return (LeakyReLUGrad(self.slope)(cotangent, kept),)
 
 
 class LeakyReLUGrad(Function):

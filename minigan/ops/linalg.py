@@ -44,7 +44,7 @@ class LinearWeightGrad(Function):
     """W = Y' X: (N, I) x (N, O) -> (O, I);  dX = Y dW, dY = X dW'. With Linear and MatMul one trilinear form."""
 
     def forward(self, x, y):
-        return self.kernels.matmul(y.T, x)
+        return self.kernels.linear_weight_grad(x, y)
 
     def backward(self, cotangent, needs):
         x, y = self.inputs
