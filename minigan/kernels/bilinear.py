@@ -36,10 +36,17 @@ class Bilinear:
     U_p (T, K), W_p (O, K), V_p (T, O), with T tiles, O output channels and K input channels times phases.
     """
 
-    def __init__(self, team: ThreadTeam, pool: BufferPool, plan: Callable[[Geometry], Plan]):
+    def __init__(
+        self,
+        team: ThreadTeam,
+        pool: BufferPool,
+        plan: Callable[[Geometry], Plan],
+        plan_weight_grad: Callable[[Geometry], Plan] | None = None,
+    ):
         self.team = team
         self.pool = pool
         self.plan = plan
+        self.plan_weight_grad = plan_weight_grad or plan
 
     def conv2d(self, x, weight, bias, geometry: Geometry):
         plan = self.plan(geometry)
@@ -68,7 +75,7 @@ class Bilinear:
         return channels_first(x)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
-        plan = self.plan(geometry)
+        plan = self.plan_weight_grad(geometry)
         x, y = channels_last(x), channels_last(y)
 
         def some(images: slice, shares: int) -> np.ndarray:

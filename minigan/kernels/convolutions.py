@@ -34,7 +34,7 @@ class Convolutions:
             "im2col": Im2col(team, pool),
             "planes": Planes(team, pool),
             "frequency": Bilinear(team, pool, plans.frequency),
-            "winograd": Bilinear(team, pool, plans.winograd),
+            "winograd": Bilinear(team, pool, plans.winograd, plans.winograd_weight_grad),
         }
         if algorithm != "auto" and algorithm not in self.algorithms:
             names = ", ".join(["auto", *self.algorithms])
@@ -43,21 +43,22 @@ class Convolutions:
         self.forced = algorithm
 
     def conv2d(self, x, weight, bias, geometry: Geometry):
-        return self.choose(geometry, len(weight), weight.shape[1]).conv2d(x, weight, bias, geometry)
+        return self.choose("conv2d", geometry, *weight.shape[:2]).conv2d(x, weight, bias, geometry)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
-        chosen = self.choose(geometry, len(weight), weight.shape[1], transposed=True)
+        chosen = self.choose("conv_transpose2d", geometry, *weight.shape[:2])
         return chosen.conv_transpose2d(y, weight, bias, geometry)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
-        return self.choose(geometry, y.shape[1], x.shape[1]).conv2d_weight_grad(x, y, geometry)
+        chosen = self.choose("conv2d_weight_grad", geometry, y.shape[1], x.shape[1])
+        return chosen.conv2d_weight_grad(x, y, geometry)
 
-    def choose(self, geometry: Geometry, outputs: int, channels: int, transposed: bool = False) -> Algorithm:
-        """The algorithm for a geometry and a weight (O, C, KH, KW), for `conv_transpose2d` or for the other two.
+    def choose(self, kernel: str, geometry: Geometry, outputs: int, channels: int) -> Algorithm:
+        """The algorithm of a kernel for a weight (O, C, KH, KW).
 
         From the first convolution on, dense products leave the threads of BLAS asleep.
         """
         if not self.team.alone:
             self.team.keep_from_blas()
-        name = cheapest(geometry, outputs, channels, transposed) if self.forced == "auto" else self.forced
+        name = cheapest(kernel, geometry, outputs, channels) if self.forced == "auto" else self.forced
         return self.algorithms[name]

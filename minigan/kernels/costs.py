@@ -24,10 +24,14 @@ BATCH = 64  # images that share the transform of the weight
 
 
 @lru_cache(maxsize=256)
-def cheapest(geometry: Geometry, outputs: int, channels: int, transposed: bool) -> str:
-    """The name of the algorithm for a weight (O, C, KH, KW); transposed: from output pixels back to the input's."""
-    costs = {"im2col": im2col(geometry, outputs, channels, transposed), "planes": planes(geometry, outputs, channels)}
-    for name, plan in (("frequency", plans.frequency), ("winograd", plans.winograd)):
+def cheapest(kernel: str, geometry: Geometry, outputs: int, channels: int) -> str:
+    """The name of the algorithm for a kernel ("conv2d", ...) with a weight (O, C, KH, KW)."""
+    costs = {
+        "im2col": im2col(geometry, outputs, channels, ADD_PATCH if kernel == "conv_transpose2d" else PATCH),
+        "planes": planes(geometry, outputs, channels),
+    }
+    winograd = plans.winograd_weight_grad if kernel == "conv2d_weight_grad" else plans.winograd
+    for name, plan in (("frequency", plans.frequency), ("winograd", winograd)):
         try:
             costs[name] = bilinear(plan(geometry), outputs, channels)
         except plans.UnsuitableShape:
@@ -35,9 +39,8 @@ def cheapest(geometry: Geometry, outputs: int, channels: int, transposed: bool) 
     return min(costs, key=costs.__getitem__)
 
 
-def im2col(geometry: Geometry, outputs: int, channels: int, transposed: bool) -> float:
+def im2col(geometry: Geometry, outputs: int, channels: int, move: float) -> float:
     pixels, taps = math.prod(geometry.output_size), math.prod(geometry.kernel_size)
-    move = ADD_PATCH if transposed else PATCH
     return pixels * (taps * channels * (outputs + move) + geometry.kernel_size[0] * RUN)
 
 

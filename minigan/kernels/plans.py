@@ -30,13 +30,24 @@ def frequency(geometry: Geometry) -> Plan:
 @lru_cache(maxsize=256)
 def winograd(geometry: Geometry) -> Plan:
     """Tiles of 2x2 outputs: one multiplication for every pair of points, over rows and over columns."""
+    return _winograd(geometry, 2)
+
+
+@lru_cache(maxsize=256)
+def winograd_weight_grad(geometry: Geometry) -> Plan:
+    """Tiles of 4x4 outputs where a phase has 2x2 taps: sums over all images and tiles bear its larger errors."""
+    large = set(_taps(geometry)) == {2} and min(geometry.output_size) > 2
+    return _winograd(geometry, 4) if large else winograd(geometry)
+
+
+def _winograd(geometry: Geometry, outputs: int) -> Plan:
     taps = _taps(geometry)
-    if max(geometry.dilation) > 1 or not set(taps) <= POINTS.keys() or min(_unused(geometry)) < 0:
+    if max(geometry.dilation) > 1 or not {(r, outputs) for r in taps} <= POINTS.keys() or min(_unused(geometry)) < 0:
         raise _unsuitable("winograd", "kernels of size stride + 1 to 3 * stride", geometry)
-    rows, columns = (toom_cook(r) for r in taps)
-    counts = tuple(-(-n // 2) for n in geometry.output_size)
-    positions = tuple(range(r + 1) for r in taps)
-    return _plan(geometry, taps, counts, (2, 2), positions, both_axes(rows, columns))
+    rows, columns = (toom_cook(r, outputs) for r in taps)
+    counts = tuple(-(-n // outputs) for n in geometry.output_size)
+    positions = tuple(range(r + outputs - 1) for r in taps)
+    return _plan(geometry, taps, counts, (outputs, outputs), positions, both_axes(rows, columns))
 
 
 def _taps(geometry: Geometry) -> Pair:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Beside infinity. The number of points is taps + 1; these magnify rounding errors least, among simple fractions.
-POINTS = {2: (3 / 4, -3 / 4), 3: (0, 1, -1)}
+# By (taps, outputs), beside infinity; these magnify rounding errors least, among simple fractions.
+POINTS = {(2, 2): (3 / 4, -3 / 4), (3, 2): (0, 1, -1), (2, 4): (5 / 4, -5 / 4, 3 / 8, -3 / 8)}
 
 
 class Scheme(NamedTuple):
@@ -26,17 +26,17 @@ class Scheme(NamedTuple):
     y: np.ndarray
 
 
-def toom_cook(taps: int) -> Scheme:
-    """One axis, two outputs: one multiplication for each of taps + 1 points (Winograd 1980, F(2, taps)).
+def toom_cook(taps: int, outputs: int) -> Scheme:
+    """One axis: one multiplication for each of taps + outputs - 1 points (Winograd 1980, F(outputs, taps)).
 
     The polynomial y(t) w(t) is the product of the two values at every point; x is dual to its coefficients.
     """
 
     def values(coefficients: int) -> np.ndarray:
         at_infinity = np.eye(coefficients)[-1:]
-        return np.concatenate([np.vander(POINTS[taps], coefficients, increasing=True), at_infinity])
+        return np.concatenate([np.vander(POINTS[taps, outputs], coefficients, increasing=True), at_infinity])
 
-    return Scheme(np.linalg.inv(values(taps + 1)).T, values(taps), values(2))
+    return Scheme(np.linalg.inv(values(taps + outputs - 1)).T, values(taps), values(outputs))
 
 
 def both_axes(rows: Scheme, columns: Scheme) -> Scheme:

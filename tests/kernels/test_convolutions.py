@@ -120,18 +120,18 @@ def test_the_layers_of_gans_with_any_number_of_threads(name, algorithm):
         assert_array_equal(getattr(three, kernel)(*args), result)
 
 
-CHOICES = {  # geometry, channels, outputs, transposed
-    "frequency": (LAYERS["5x5, stride 1, 7x7"][0], 128, 256, False),
-    "winograd": (LAYERS["4x4, stride 2, 16x16"][0], 128, 256, True),
-    "planes": (LAYERS["4x4, stride 2, 32x32, three channels"][0], 3, 64, True),
-    "im2col": (LAYERS["4x4, stride 2, 32x32, three channels"][0], 3, 64, False),
+CHOICES = {
+    "frequency": ("conv2d", LAYERS["5x5, stride 1, 7x7"][0], 128, 256),
+    "winograd": ("conv2d_weight_grad", LAYERS["4x4, stride 2, 16x16"][0], 128, 256),
+    "planes": ("conv_transpose2d", LAYERS["4x4, stride 2, 32x32, three channels"][0], 3, 64),
+    "im2col": ("conv2d", LAYERS["4x4, stride 2, 32x32, three channels"][0], 3, 64),
 }
 
 
 @pytest.mark.parametrize("algorithm", CHOICES)
 def test_every_algorithm_is_chosen_where_it_needs_least(algorithm):
-    geometry, channels, outputs, transposed = CHOICES[algorithm]
-    assert cheapest(geometry, outputs, channels, transposed) == algorithm
+    kernel, geometry, channels, outputs = CHOICES[algorithm]
+    assert cheapest(kernel, geometry, outputs, channels) == algorithm
 
 
 def test_every_algorithm_keeps_single_precision():
