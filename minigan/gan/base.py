@@ -43,6 +43,8 @@ class Algorithm:
         for name, module in modules.items():
             module._name = name
             module.to(backend)
+            if backend.index is not None:
+                nn.fuse(module)
             for path, parameter in module.named_parameters():
                 parameter.name = f"{name}.{path}"
         self.optimizers = {name: self._optimizer(modules[name], lr) for name, lr in learning_rates.items()}

@@ -266,13 +266,20 @@ class GpuKernels(ReferenceKernels):
         per_channel = (gamma, mean, inv_std, sum_cotangent, sum_product)
         return self._normalise("batch_norm_input_grad", (cotangent, x), per_channel)
 
-    def _normalise(self, name: str, arrays: tuple[Array, ...], per_channel: tuple[Array, ...]) -> Array:
+    @_real
+    def bias_leaky_relu(self, x, bias, slope: float) -> Array:
+        return self._normalise("bias_leaky_relu", (x,), (bias,), float(slope))
+
+    def _normalise(
+        self, name: str, arrays: tuple[Array, ...], per_channel: tuple[Array, ...], *scalars: float
+    ) -> Array:
         """One launch over arrays (N, C, ...) and arrays (C,)."""
         order, arrays = self._aligned(*arrays)
         x = arrays[0]
         out = self.empty(x.shape, x.dtype)
         operands = (*arrays, *[self.contiguous(array) for array in per_channel], out)
-        self._launch("normalisation", name, x.dtype, x.size, *operands, x.size, *channel_axis(x.shape, order))
+        sizes = (x.size, *channel_axis(x.shape, order))
+        self._launch("normalisation", name, x.dtype, x.size, *operands, *sizes, *scalars)
         return reordered(out, inverse(order))
 
     # ---------------------------------------------------------------- random

@@ -110,6 +110,11 @@ class ReferenceKernels:
         """cotangent where x > 0, slope * cotangent elsewhere (at 0 too)."""
         return self.xp.where(x > 0, cotangent, cotangent * slope)
 
+    def bias_leaky_relu(self, x, bias, slope: float):
+        """leaky_relu(x + bias), x (N, C, ...) and bias (C,)."""
+        (bias,) = per_channel(x, bias)
+        return self.leaky_relu(x + bias, slope)
+
     def scaled_bytes(self, x):
         """uint8 from 0 to 255 -> float32 from -1 to 1."""
         return x.astype("float32") * (2 / 255) - 1

@@ -2,6 +2,7 @@
 
 from . import functional, init, spectral
 from .embedding import Embedding
+from .fusion import fuse
 from .layers import (
     AvgPool2d,
     BatchNorm1d,
@@ -28,5 +29,5 @@ from .spectral import SpectralNorm
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten",
     "LeakyReLU", "Linear", "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Sigmoid", "Softmax",
-    "Softplus", "SpectralNorm", "Tanh", "Unflatten", "Upsample", "functional", "init", "spectral",
+    "Softplus", "SpectralNorm", "Tanh", "Unflatten", "Upsample", "functional", "fuse", "init", "spectral",
 ]  # fmt: skip

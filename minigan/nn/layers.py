@@ -52,6 +52,8 @@ class Sequential(Module):
 class Linear(Module):
     """The dense layer: y = x weight' + bias, weight (out, in)."""
 
+    adds_bias = True  # unless the layer behind does (fusion.py)
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Generator | None = None):
         super().__init__()
         self.weight = _parameter((out_features, in_features))
@@ -59,7 +61,7 @@ class Linear(Module):
         _initialise(self.weight, self.bias, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)
+        return functional.linear(x, self.weight, self.bias if self.adds_bias else None)
 
     def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
@@ -68,6 +70,8 @@ class Linear(Module):
 
 class Conv2d(Module):
     """Convolution, weight (out, in, kernel rows, kernel columns); see functional.conv2d."""
+
+    adds_bias = True  # unless the layer behind does (fusion.py)
 
     def __init__(
         self,
@@ -89,7 +93,8 @@ class Conv2d(Module):
         _initialise(self.weight, self.bias, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+        bias = self.bias if self.adds_bias else None
+        return functional.conv2d(x, self.weight, bias, self.stride, self.padding, self.dilation)
 
     def extra_repr(self) -> str:
         o, i, kh, kw = self.weight.shape

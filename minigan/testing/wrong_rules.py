@@ -188,6 +188,14 @@ FORMULAS: dict[tuple[str, str], Rule] = {
     ("LeakyReLU", "mask of the cotangent"): lambda self, v, needs: (LeakyReLUGrad(self.slope)(v, v),),
     ("LeakyReLUGrad", "mask inverted"): lambda self, v, needs: (LeakyReLUGrad(self.slope)(v, -self.inputs[1]), None),
     ("LeakyReLUGrad", "slope forgotten"): lambda self, v, needs: (LeakyReLUGrad(0.0)(v, self.inputs[1]), None),
+    ("BiasLeakyReLU", "activation forgotten by the bias"): lambda self, v, needs: (
+        LeakyReLUGrad(self.slope)(v, self.output),
+        sum_(v, (0, *range(2, v.ndim))),
+    ),
+    ("BiasLeakyReLU", "slope forgotten"): lambda self, v, needs: (
+        LeakyReLUGrad(0.0)(v, self.output),
+        sum_(LeakyReLUGrad(0.0)(v, self.output), (0, *range(2, v.ndim))),
+    ),
     ("Maximum", "half to each"): lambda self, v, needs: (
         sum_to(v * 0.5, self.inputs[0].shape),
         sum_to(v * 0.5, self.inputs[1].shape),

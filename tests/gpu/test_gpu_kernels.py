@@ -128,6 +128,15 @@ def test_leaky_relu_and_its_gradient(shape, dtype, layout_a, layout_b, seed, slo
 
 
 @examples
+@given(channelled, dtypes, layouts, seeds, st.sampled_from([0.0, 0.2]))
+def test_bias_and_leaky_relu(shape, dtype, layout, seed, slope):
+    (x, host_x), (b, host_b) = values(seed, shape, dtype, layout), values(seed + 1, shape[1:2], dtype)
+    result = GPU.bias_leaky_relu(x, b, slope)
+    check(result, TWIN.bias_leaky_relu(host_x, host_b, slope).astype(dtype))
+    keeps_memory_order(result, x)
+
+
+@examples
 @given(shapes, dtypes, layouts, seeds)
 def test_mask_scale(shape, dtype, layout, seed):
     x, host = values(seed, shape, dtype, layout)
@@ -471,6 +480,7 @@ def test_one_launch_each():
         "binary_cross_entropy": lambda: GPU.binary_cross_entropy(x, 1.0),
         "softplus": lambda: GPU.softplus(x),
         "leaky_relu": lambda: GPU.leaky_relu(x, 0.2),
+        "bias_leaky_relu": lambda: GPU.bias_leaky_relu(x, c[0], 0.2),
         "leaky_relu_grad": lambda: GPU.leaky_relu_grad(x, x, 0.2),
         "dropout": lambda: GPU.mask_scale(x, GPU.dropout_mask(1, 0, x.shape, 0.7), 1 / 0.7),
         "add": lambda: GPU.add(x, c[0].reshape(1, 5, 1, 1)),

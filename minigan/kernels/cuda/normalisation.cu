@@ -1,4 +1,5 @@
-// Sums and moments of every channel, and batch normalisation. REAL is float or double.
+// Sums and moments of every channel, and what is done with numbers of every channel: batch normalisation, a bias and an
+// activation. REAL is float or double.
 //
 // An array lies in memory as (outer, channels, inner): inner is 1 for channels-last images and for rows of features,
 // height * width for images that are C-ordered. Position p of a channel, 0 <= p < outer * inner, is element
@@ -169,4 +170,12 @@ extern "C" __global__ void batch_norm_input_grad(
     REAL xhat = (x[i] - mean[channel]) * inv_std[channel];
     out[i] = gamma[channel] * inv_std[channel]
         * (cotangent[i] - sum_cotangent[channel] / count - xhat * (sum_product[channel] / count));
+}
+
+extern "C" __global__ void bias_leaky_relu(
+    const REAL *x, const REAL *bias, REAL *y, long long n, long long channels, long long inner, double slope)
+{
+    ELEMENT_AND_CHANNEL
+    REAL z = x[i] + bias[channel];
+    y[i] = z > 0 ? z : z * (REAL)slope;
 }

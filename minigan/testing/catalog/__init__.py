@@ -4,11 +4,11 @@ The table drives the tests, the planted mutants and the command `minigan gradche
 fails a test.
 """
 
-from . import conv, elementwise, linalg, norm, reduce, shape
+from . import conv, elementwise, fused, linalg, norm, reduce, shape
 from .entry import Entry, Sample
 
 CATALOG: dict[str, Entry] = {
-    entry.name: entry for module in (elementwise, shape, reduce, linalg, conv, norm) for entry in module.ENTRIES
+    entry.name: entry for module in (elementwise, shape, reduce, linalg, conv, norm, fused) for entry in module.ENTRIES
 }
 
 __all__ = ["CATALOG", "Entry", "Sample"]
