@@ -187,6 +187,20 @@ class GpuKernels(ReferenceKernels):
         y = self.matmul(x, weight.T)
         return y if bias is None else self.xp.add(y, bias, out=y)
 
+    # ----------------------------------------------------------------- shape
+
+    @_real
+    def scatter_add(self, cotangent, index, shape):
+        """As the twin; whole rows (an embedding's) are added in their order, where add.at leaves it to chance."""
+        rows = index[0] if len(index) == 1 else None
+        if rows is None or rows.ndim != 1 or rows.dtype.kind not in "iu":
+            return super().scatter_add(cotangent, index, shape)
+        out = self.empty(shape, cotangent.dtype)
+        operands = (self.contiguous(cotangent), self.contiguous(rows.astype(np.int64, copy=False)), out)
+        sizes = (out.size, shape[0], math.prod(shape[1:]), rows.size)
+        self._launch("elementwise", "scatter_rows", out.dtype, out.size, *operands, *sizes)
+        return out
+
     # ----------------------------------------------------------- convolution
 
     @_real

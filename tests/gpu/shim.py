@@ -129,7 +129,8 @@ class Kernel:
 
     def _element(self, ctype: str) -> np.dtype:
         known = {
-            "bool": np.bool_, "double": np.float64, "unsigned char": np.uint8, "unsigned long long": np.uint64,
+            "bool": np.bool_, "double": np.float64, "long long": np.int64, "unsigned char": np.uint8,
+            "unsigned long long": np.uint64,
         }  # fmt: skip
         return self.real if ctype == "REAL" else np.dtype(known[ctype])
 

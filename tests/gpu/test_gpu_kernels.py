@@ -137,6 +137,23 @@ def test_bias_and_leaky_relu(shape, dtype, layout, seed, slope):
 
 
 @examples
+@given(st.integers(1, 6), st.integers(0, 9), shapes, dtypes, layouts, seeds, st.sampled_from(["int64", "int32"]))
+def test_scatter_add_of_rows(rows, count, shape, dtype, layout, seed, kind):
+    shape = shape[:3]
+    x, host = values(seed, (count, *shape), dtype, layout if count else "C")
+    index = np.random.default_rng(seed).integers(-rows, rows, count).astype(kind)
+    result = GPU.scatter_add(x, (fake_cupy.asarray(index),), (rows, *shape))
+    check(result, TWIN.scatter_add(host, (index,), (rows, *shape)))
+
+
+def test_scatter_add_of_single_elements():
+    x, host = values(0, (3,), "float32")
+    index = np.array([2, 0, 1]), np.array([1, 1, 0])
+    result = GPU.scatter_add(x, tuple(map(fake_cupy.asarray, index)), (3, 2))
+    check(result, TWIN.scatter_add(host, index, (3, 2)))
+
+
+@examples
 @given(shapes, dtypes, layouts, seeds)
 def test_mask_scale(shape, dtype, layout, seed):
     x, host = values(seed, shape, dtype, layout)

@@ -56,3 +56,16 @@ extern "C" __global__ void binary_cross_entropy_grad(
     REAL probability = (REAL)0.5 * tanh((REAL)0.5 * x[i]) + (REAL)0.5;
     out[i] = cotangent[0] * (REAL)scale * (probability - (REAL)target);
 }
+
+// out (rows, width), n elements: row r is the sum of those rows k of x (count, width) for which index[k] is r (or
+// r - rows), one after another.
+extern "C" __global__ void scatter_rows(
+    const REAL *x, const long long *index, REAL *out, long long n, long long rows, long long width, long long count)
+{
+    ELEMENT
+    long long row = i / width, column = i % width;
+    REAL sum = 0;
+    for (long long k = 0; k < count; ++k)
+        if (index[k] == row || index[k] == row - rows) sum += x[k * width + column];
+    out[i] = sum;
+}
