@@ -3,7 +3,8 @@
     python tests/source_mutations.py --count 300 --seed 0 --log mutations.log
 
 Every mutation is tried in a copy of the tree: first against the tests of the operation it is in, then against those
-of all operations, and with --whole against the whole suite. The log holds one line each.
+of all operations, and with --whole against the whole suite. The log holds one line each; --only tries some of them
+again, by their numbers. What was found stands in source_mutations.md.
 """
 
 from __future__ import annotations
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, default=Path("mutations.log"))
+    parser.add_argument("--only", type=int, nargs="+", metavar="NUMBER", help="of the mutations, try these alone")
     parser.add_argument("--whole", action="store_true", help="try survivors of the quick tests on the whole suite")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, args.log.open("a", encoding="utf-8") as log:
@@ -169,6 +171,8 @@ def main() -> None:
         assert verdict(tree, QUICK, "quick") == "SURVIVED", "the tests must pass before anything is changed"
         found: Counter[str] = Counter()
         for number, mutation in enumerate(mutations_of(tree, args.count, args.seed), start=1):
+            if args.only and number not in args.only:
+                continue
             path = tree / mutation.path
             original = path.read_text(encoding="utf-8")
             path.write_text(mutation.text, encoding="utf-8")
@@ -183,7 +187,7 @@ def main() -> None:
             os.utime(path, (time.time() + 2 * number + 1,) * 2)
             found[said] += 1
             print(number, said, mutation, file=log, flush=True)
-        print(", ".join(f"{number} {said}" for said, number in sorted(found.items())), file=log)
+        print(", ".join(f"{times} {said}" for said, times in sorted(found.items())), file=log)
 
 
 if __name__ == "__main__":

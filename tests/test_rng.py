@@ -4,6 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigan as mg
+from minigan.backend import Backend
+from minigan.kernels.reference import ReferenceKernels
 from minigan.rng import Generator
 
 seeds = st.integers(0, 2**64 - 1)
@@ -11,10 +13,12 @@ streams = st.integers(0, 2**64 - 1)
 shapes = st.lists(st.integers(0, 7), max_size=3).map(tuple)
 dtypes = st.sampled_from(["float32", "float64"])
 CPU = mg.get_backend("cpu")
+BACKENDS = {"cpu": CPU, "reference": Backend("cpu", np, ReferenceKernels(np))}
+both_kernels = pytest.mark.parametrize("kernels", BACKENDS)
 
 
-def generator(seed=0, stream=0):
-    return Generator(seed, CPU, stream)
+def generator(seed=0, stream=0, kernels="cpu"):
+    return Generator(seed, BACKENDS[kernels], stream)
 
 
 def numpy_words(seed, stream, block, count):
@@ -30,9 +34,10 @@ kinds = st.sampled_from(["uniform", "normal", "mask"])
 draws = st.lists(st.tuples(kinds, shapes, dtypes), max_size=5)
 
 
-@given(seeds, streams, draws, dtypes)
-def test_uniform_is_the_top_bits_of_numpys_philox_wherever_the_stream_stands(seed, stream, before, dtype):
-    rng = generator(seed, stream)
+@both_kernels
+@given(seed=seeds, stream=streams, before=draws, dtype=dtypes)
+def test_uniform_is_the_top_bits_of_numpys_philox_wherever_the_stream_stands(kernels, seed, stream, before, dtype):
+    rng = generator(seed, stream, kernels)
     for arguments in before:
         draw(rng, *arguments)
     words = numpy_words(seed, stream, rng.counter, 9)
@@ -41,19 +46,22 @@ def test_uniform_is_the_top_bits_of_numpys_philox_wherever_the_stream_stands(see
     np.testing.assert_array_equal(rng.uniform((3, 3), dtype=dtype), expected.reshape(3, 3), strict=True)
 
 
-@given(seeds, streams)
-def test_normal_is_box_and_muller_on_the_halves_of_numpys_philox(seed, stream):
+@both_kernels
+@given(seed=seeds, stream=streams)
+def test_normal_is_box_and_muller_on_the_halves_of_numpys_philox(kernels, seed, stream):
     words = numpy_words(seed, stream, 0, 4)
     u, v = ((words >> np.uint64(32)).astype("float64") + 1) / 2**32, (words % np.uint64(2**32)) / 2**32
     radius = np.sqrt(-2 * np.log(u))
     expected = np.stack([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)], axis=1).reshape(8)[:7]
-    np.testing.assert_allclose(generator(seed, stream).normal((7,), dtype="float64"), expected, rtol=1e-12, atol=1e-12)
+    found = generator(seed, stream, kernels).normal((7,), dtype="float64")
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-@given(seeds, st.integers(1, 2**16 - 1))
-def test_mask_compares_the_digits_of_numpys_philox(seed, level):
-    digits = numpy_words(seed, 0, 0, 3).view("<u2")
-    mask = generator(seed).mask((2, 5), level / 2**16)
+@both_kernels
+@given(seed=seeds, stream=streams, level=st.integers(1, 2**16 - 1))
+def test_mask_compares_the_digits_of_numpys_philox(kernels, seed, stream, level):
+    digits = numpy_words(seed, stream, 0, 3).view("<u2")
+    mask = generator(seed, stream, kernels).mask((2, 5), level / 2**16)
     np.testing.assert_array_equal(mask, (digits < level)[:10].reshape(2, 5), strict=True)
 
 

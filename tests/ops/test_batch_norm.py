@@ -97,5 +97,7 @@ def test_refuses():
         mg.batch_norm(mg.tensor(np.ones((2, 4))), gamma, beta)
     with pytest.raises(mg.ShapeError, match="more than one value a channel"):
         mg.batch_norm(mg.tensor(np.ones((1, 3))), gamma, beta)
-    with pytest.raises(ValueError, match="running_mean and running_var"):
-        mg.batch_norm(mg.tensor(np.ones((2, 3))), gamma, beta, training=False)
+    mean, var = running(3)
+    for statistics in ((), (mean,), (None, var)):
+        with pytest.raises(ValueError, match="running_mean and running_var"):
+            mg.batch_norm(mg.tensor(np.ones((2, 3))), gamma, beta, *statistics, training=False)

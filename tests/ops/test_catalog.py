@@ -118,3 +118,29 @@ def test_one_tensor_as_several_inputs(entry, data):
     shared = separate[0]
     (found,) = mg.grad(sample.call(*[shared if k in fits else t for k, t in enumerate(separate)]), [shared], v)
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-11 * (size(expected) + 1e-300))
+
+
+@every_operation
+@given(data=st.data())
+def test_what_is_written_over_was_not_needed_or_is_refused(entry, data):
+    """With any input, or the output, filled with NaN: the gradients of before, or an error, and no other gradients."""
+    sample, arrays = data.draw(strategies.samples(entry))
+    kept = leaves(arrays)
+    output = sample.call(*kept)
+    v = mg.tensor(np.random.default_rng(0).standard_normal(output.shape))
+    expected = mg.grad(output, kept, v)
+    for index in range(len(arrays) + 1):
+        inputs = leaves([a.copy() for a in arrays])
+        output = sample.call(*inputs)
+        written = [*inputs, output][index]
+        if written.data.flags.writeable:
+            written.data[...] = np.nan
+        written.version.bump("this test")
+        try:
+            found = mg.grad(output, inputs, v)
+        except mg.GraphError as error:
+            assert "this test wrote over" in str(error)
+        else:
+            for g, right in zip(found, expected, strict=True):
+                atol = 1e-11 * (size(right.numpy()) + 1e-300)
+                np.testing.assert_allclose(g.numpy(), right.numpy(), rtol=0, atol=atol)
