@@ -227,7 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
                 threads=options.threads,
                 device=options.device,
                 rounds=options.rounds or (5 if options.quick else 15),
-                seconds=0.3 if options.quick else 0.6,
+                seconds=0.3 if options.quick else 1.0,
             )
             races.append(rows)
             print("\n" + table(rows), flush=True)

@@ -99,7 +99,7 @@ def _serve(
 
         def seconds(steps: int) -> float:
             contestant.load(state)
-            for _ in range(1 + steps // 10):  # wake the threads, warm the caches
+            for _ in range(2 + steps // 3):  # wake the threads, fill the caches: after a rest these steps are slower
                 losses = contestant.step(prepared[0])
             contestant.read(losses)
             start = time.perf_counter()
