@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -32,8 +32,17 @@ class CapturedStep:
 
     def __init__(self, algorithm: GAN):
         self.algorithm, self.backend = algorithm, algorithm.backend
-        self.graph: Any = None
         self.problem: str | None = None  # why there is no graph, once that is known
+        self._forget()
+
+    def _forget(self) -> None:
+        """No graph, and none of the memory that one uses."""
+        self.graph: Any = None
+        self.pool: Any = None
+        self.products: Any = None
+        self.batch: Any = None
+        self.numbers: Any = None
+        self.report: Any = None
 
     def __call__(self, batch: Batch) -> Report:
         if self.backend.observers:  # nobody could observe a graph
@@ -78,6 +87,8 @@ class CapturedStep:
             problem = None if same else "the recorded step comes to other weights than the step itself"
         except Exception as error:  # whatever the driver, CuPy or cuBLAS have against it: there is the other way
             problem = f"{type(error).__name__}: {error}"
+        if problem is not None:
+            self._forget()
         self.algorithm.load_state_dict(start)
         return problem
 
@@ -92,15 +103,17 @@ class CapturedStep:
 
     def _record(self, stream: Any) -> None:
         """The graph, the report that it fills, and by how much every counter on the host moves in a step."""
-        self.report: Report
         self.counters = list(_counters(self.algorithm))
         before = [getattr(owner, name) for owner, name in self.counters]
         with _recorders(self.algorithm, self.numbers):
             stream.begin_capture()
             try:
                 self.report = self.algorithm.step(self.batch)
-            finally:
-                self.graph = stream.end_capture()
+            except BaseException:
+                with suppress(Exception):  # it complains of what has been spoilt; the reason is the error before
+                    stream.end_capture()
+                raise
+            self.graph = stream.end_capture()
         after = [getattr(owner, name) for owner, name in self.counters]
         self.changes = [b - a for a, b in zip(before, after, strict=True)]
 

@@ -194,6 +194,7 @@ class ndarray(NDArrayOperatorsMixin):
 # ------------------------------------------------------------------ doing and recording
 
 _recording: list | None = None  # the work of the graph that is being captured
+_spoilt = False  # by something that cannot be captured
 _reserved: list = []  # memory that graphs use: their pool keeps it
 
 
@@ -215,7 +216,9 @@ def _computed(compute) -> np.ndarray:
 
 
 def _host_only(what):
+    global _spoilt
     if _recording is not None:
+        _spoilt = True
         raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a graph is captured")
 
 
@@ -531,14 +534,16 @@ class _Stream:
         counters["wait"] += 1
 
     def begin_capture(self):
-        global _recording
+        global _recording, _spoilt
         if not self.ptr:
             raise RuntimeError("cudaErrorStreamCaptureUnsupported: the default stream cannot capture")
-        _recording = []
+        _recording, _spoilt = [], False
 
     def end_capture(self):
         global _recording
         work, _recording = _recording, None
+        if _spoilt:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
         return _Graph(work)
 
 

@@ -155,6 +155,7 @@ def test_a_step_that_cannot_be_recorded(cuda, monkeypatch):
 
     monkeypatch.setattr(trainer.algorithm, "step", waiting)
     falls_back(trainer, "RuntimeError: cudaErrorStreamCaptureUnsupported: a copy to the host")
+    assert cuda.kernels.products is None and trainer._take_step.pool is None
 
 
 def test_without_products_of_its_own_there_is_no_graph(cuda, monkeypatch):
