@@ -114,7 +114,7 @@ def test_operations_are_those_of_the_plain_algorithm(layer, shape, loops):
 
 def test_the_weight_gradient_does_as_many_operations_as_the_layer():
     for layer, shape, names in (
-        (nn.Linear(3, 4), (5, 3), ("linear", "matmul")),
+        (nn.Linear(3, 4), (5, 3), ("linear", "linear_weight_grad")),
         (nn.Conv2d(2, 6, 3, stride=2, padding=1), (5, 2, 7, 7), ("conv2d", "conv2d_weight_grad")),
     ):
         with Profile(CPU) as profile:
