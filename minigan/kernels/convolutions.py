@@ -43,22 +43,22 @@ class Convolutions:
         self.forced = algorithm
 
     def conv2d(self, x, weight, bias, geometry: Geometry):
-        return self.choose("conv2d", geometry, *weight.shape[:2]).conv2d(x, weight, bias, geometry)
+        return self.choose("conv2d", geometry, len(x), weight.shape).conv2d(x, weight, bias, geometry)
 
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
-        chosen = self.choose("conv_transpose2d", geometry, *weight.shape[:2])
+        chosen = self.choose("conv_transpose2d", geometry, len(y), weight.shape)
         return chosen.conv_transpose2d(y, weight, bias, geometry)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
-        chosen = self.choose("conv2d_weight_grad", geometry, y.shape[1], x.shape[1])
+        chosen = self.choose("conv2d_weight_grad", geometry, len(x), (y.shape[1], x.shape[1]))
         return chosen.conv2d_weight_grad(x, y, geometry)
 
-    def choose(self, kernel: str, geometry: Geometry, outputs: int, channels: int) -> Algorithm:
-        """The algorithm of a kernel for a weight (O, C, KH, KW).
+    def choose(self, kernel: str, geometry: Geometry, images: int, weight_shape) -> Algorithm:
+        """The algorithm of a kernel for a batch of images and a weight (O, C, ...).
 
         From the first convolution on, dense products leave the threads of BLAS asleep.
         """
         if not self.team.alone:
             self.team.keep_from_blas()
-        name = cheapest(kernel, geometry, outputs, channels) if self.forced == "auto" else self.forced
+        name = cheapest(kernel, geometry, images, *weight_shape[:2]) if self.forced == "auto" else self.forced
         return self.algorithms[name]

@@ -14,17 +14,16 @@ from .bilinear import Plan
 from .geometry import Geometry
 from .planes import side_of
 
-PATCH = 11  # to copy an element into a patch
-ADD_PATCH = 51  # to add an element of a patch back to the image
-PLANE = 16  # to read or to write an element of a plane
-RUN = 400  # to start on a run of memory
-TRANSFORM = 43  # to move an element into a transform or out of it
-SMALL = 0.62  # to multiply in the small product of a transform
-BATCH = 64  # images that share the transform of the weight
+PATCH = 18  # to copy an element into a patch
+ADD_PATCH = 61  # to add an element of a patch back to the image
+PLANE = 33  # to read or to write an element of a plane
+RUN = 790  # to start on a run of memory
+TRANSFORM = 86  # to move an element into a transform or out of it
+SMALL = 0.17  # to multiply in the small product of a transform
 
 
 @lru_cache(maxsize=256)
-def cheapest(kernel: str, geometry: Geometry, outputs: int, channels: int) -> str:
+def cheapest(kernel: str, geometry: Geometry, images: int, outputs: int, channels: int) -> str:
     """The name of the algorithm for a kernel ("conv2d", ...) with a weight (O, C, KH, KW)."""
     costs = {
         "im2col": im2col(geometry, outputs, channels, ADD_PATCH if kernel == "conv_transpose2d" else PATCH),
@@ -33,7 +32,7 @@ def cheapest(kernel: str, geometry: Geometry, outputs: int, channels: int) -> st
     winograd = plans.winograd_weight_grad if kernel == "conv2d_weight_grad" else plans.winograd
     for name, plan in (("frequency", plans.frequency), ("winograd", winograd)):
         try:
-            costs[name] = bilinear(plan(geometry), outputs, channels)
+            costs[name] = bilinear(plan(geometry), images, outputs, channels)
         except plans.UnsuitableShape:
             costs[name] = math.inf
     return min(costs, key=costs.__getitem__)
@@ -52,10 +51,10 @@ def planes(geometry: Geometry, outputs: int, channels: int) -> float:
     return math.prod(side.size) * (rows * depth + PLANE * (rows + depth)) + runs * RUN
 
 
-def bilinear(plan: Plan, outputs: int, channels: int) -> float:
+def bilinear(plan: Plan, images: int, outputs: int, channels: int) -> float:
     (points, positions), (_, taps), (_, pixels) = (matrix.shape for matrix in plan.scheme)
     tiles, depth = math.prod(plan.x.count), channels * math.prod(plan.x.phases)
     u = tiles * points * depth * (SMALL * positions + TRANSFORM)
-    w = points * depth * outputs * (SMALL * taps + TRANSFORM) / BATCH
+    w = points * depth * outputs * (SMALL * taps + TRANSFORM) / max(images, 1)
     v = tiles * points * outputs * (SMALL * pixels + TRANSFORM)
     return u + w + v + tiles * points * depth * outputs

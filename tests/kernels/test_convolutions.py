@@ -131,7 +131,7 @@ CHOICES = {
 @pytest.mark.parametrize("algorithm", CHOICES)
 def test_every_algorithm_is_chosen_where_it_needs_least(algorithm):
     kernel, geometry, channels, outputs = CHOICES[algorithm]
-    assert cheapest(kernel, geometry, outputs, channels) == algorithm
+    assert cheapest(kernel, geometry, 64, outputs, channels) == algorithm
 
 
 def test_every_algorithm_keeps_single_precision():
