@@ -29,6 +29,7 @@ from minigan.bench.training import prepare
 from minigan.bench.workloads import batch_sizes
 from minigan.files import replacing
 from minigan.gan import presets
+from minigan.kernels.reference import ReferenceKernels
 from minigan.profile import Profile
 
 BATCH_SIZES = (16, 32, 64, 128, 256, 512, 1024)
@@ -91,9 +92,13 @@ def pair(width: int) -> str:
     return name
 
 
-def row(axis: str, preset: str, value: int, batch_size: int, threads: int, seconds: float) -> Row:
-    """Time a step, with work memory of its own."""
+def row(
+    axis: str, preset: str, value: int, batch_size: int, threads: int, seconds: float, *, plain: bool = False
+) -> Row:
+    """Time a step, with work memory of its own; plain: by the reference kernels."""
     backend = configure_cpu(threads=threads)
+    if plain:
+        backend.kernels = ReferenceKernels(backend.xp)
     algorithm, batch = prepare(pair(value) if axis == "width" else preset, backend, batch_size)
     with Profile(backend) as profile:
         algorithm.step(batch)
@@ -111,6 +116,10 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     for preset in options.presets:
         for threads in options.thread_counts:
             yield row("threads", preset, threads, BATCH_SIZE, threads, options.seconds)
+    for preset in options.plain:
+        for plain in (True, False):
+            axis = "plain kernels" if plain else "tuned kernels"
+            yield row(axis, preset, BATCH_SIZE, BATCH_SIZE, options.threads, options.seconds, plain=plain)
 
 
 def line(r: Row) -> str:
@@ -121,7 +130,7 @@ def line(r: Row) -> str:
 
 
 def verdicts(measured: Sequence[Row]) -> list[str]:
-    """For every preset, whether a step grows no faster than its batch."""
+    """For every preset, whether a step grows no faster than its batch, and what the tuned kernels bring."""
     times = {(r.preset, r.value): r.timing.wall.median for r in measured if r.axis == "batch size"}
     sentences = []
     for preset in dict.fromkeys(preset for preset, _ in times):
@@ -132,6 +141,11 @@ def verdicts(measured: Sequence[Row]) -> list[str]:
                 f"{preset}: a step at batch size {LARGE} takes {ratio:.1f} times as long as one at {SMALL} "
                 f"(at most {ALLOWED}: {kept})"
             )
+    plain = {r.preset: r.timing.wall.median for r in measured if r.axis == "plain kernels"}
+    for r in measured:
+        if r.axis == "tuned kernels":
+            ratio = plain[r.preset] / r.timing.wall.median
+            sentences.append(f"{r.preset}: the tuned kernels take a step {ratio:.1f} times as fast as the plain ones")
     return sentences
 
 
@@ -146,7 +160,7 @@ def save_plot(measured: Sequence[Row], facts: dict[str, str], path: Path) -> Non
     """Images a second over each axis; quartiles as whiskers."""
     from matplotlib.figure import Figure
 
-    axes_measured = list(dict.fromkeys(r.axis for r in measured))
+    axes_measured = [axis for axis in dict.fromkeys(r.axis for r in measured) if "kernels" not in axis]
     figure = Figure(figsize=(4.5 * len(axes_measured), 3.6), layout="constrained")
     for panel, axis in zip(figure.subplots(1, len(axes_measured), squeeze=False).flat, axes_measured, strict=True):
         on_axis = [r for r in measured if r.axis == axis]
@@ -198,6 +212,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-sizes", type=sizes, default=list(BATCH_SIZES), metavar="NUMBERS")
     parser.add_argument("--widths", type=numbers, default=list(WIDTHS), metavar="NUMBERS")
     parser.add_argument("--thread-counts", type=numbers, default=counts, metavar="NUMBERS")
+    parser.add_argument(
+        "--plain", type=preset_names, default=["dcgan"], metavar="NAMES", help="time these by both kernels"
+    )
     parser.add_argument("--threads", type=int, default=cores, metavar="N", help="for batch size and width")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="X", help="for each figure (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")

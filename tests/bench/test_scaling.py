@@ -51,7 +51,7 @@ def test_all_axes(scaling, tmp_path, capsys):
     rows = json.loads(files[0].read_text())["rows"]
     assert [(r["axis"], r["preset"], r["value"], r["batch_size"]) for r in rows] == [
         ("batch size", "mlp", 2, 2), ("batch size", "mlp", 4, 4), ("width", "dcgan", 2, 64), ("width", "dcgan", 3, 64),
-        ("threads", "mlp", 1, 64),
+        ("threads", "mlp", 1, 64), ("plain kernels", "mlp", 64, 64), ("tuned kernels", "mlp", 64, 64),
     ]  # fmt: skip
     assert rows[1]["operations"] == 2 * rows[0]["operations"] > 0
     assert files[1].read_bytes().startswith(b"\x89PNG")
