@@ -35,6 +35,7 @@ DATA = {"ring": 8, "grid": 25}
 SCORES = ("modes", "high quality")
 SEEDS = range(5)
 STEPS = 25_000
+PROTOCOL = {"batch_size": 512, "latent_size": 256, "lr_generator": 1e-3, "lr_discriminator": 1e-4}
 
 TUNED = {"lr_generator": 3e-3, "lr_discriminator": 3e-3, "lr_schedule": "cosine", "ema": 0.999}
 ROWS: dict[str, dict[str, Any]] = {
@@ -72,9 +73,8 @@ def wanted(rows: list[str], sources: list[str], seeds: list[int]) -> list[record
 
 def run(want: records.Record) -> records.Record:
     """Train and score: the record of one run."""
-    config = presets.configure(
-        "mlp-2d", data=want["data"], seed=want["seed"], steps=STEPS, log_every=STEPS, **want["settings"]
-    )
+    settings = {**PROTOCOL, **want["settings"]}
+    config = presets.configure("mlp-2d", data=want["data"], seed=want["seed"], steps=STEPS, log_every=STEPS, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfigWarning)
         algorithm = create(config, "cpu")

@@ -93,7 +93,7 @@ def test_mlp_2d_is_the_pair_of_the_published_protocol():
             np.testing.assert_allclose(smaller, 1.4**2 * np.eye(len(smaller)), atol=1e-5)
     config = presets.configure("mlp-2d")
     assert (config.batch_size, config.latent_size, config.steps, config.beta1) == (512, 256, 25000, 0.5)
-    assert (config.lr_generator, config.lr_discriminator) == (1e-3, 1e-4)
+    assert (config.lr_generator, config.lr_discriminator) == (1e-3, 1e-3)
 
 
 @pytest.mark.parametrize(

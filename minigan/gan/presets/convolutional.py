@@ -211,7 +211,7 @@ DCGAN64 = Preset(
         "steps": 3000,
         "batch_size": 32,
         "latent_size": 100,
-        "lr_generator": 2e-4,
+        "lr_generator": 1e-3,
         "lr_discriminator": 2e-4,
     },
 )
@@ -220,5 +220,12 @@ CONV_SIGMOID = Preset(
     "both networks end in a sigmoid: pixels in [0, 1], and a probability",
     (1, 28, 28),
     conv_sigmoid,
-    {"steps": 3000, "batch_size": 64, "latent_size": 64, "dropout": 0.3},
+    {
+        "steps": 3000,
+        "batch_size": 64,
+        "latent_size": 64,
+        "lr_generator": 1e-3,
+        "lr_discriminator": 1e-3,
+        "dropout": 0.3,
+    },
 )

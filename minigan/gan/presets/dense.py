@@ -39,7 +39,8 @@ def mlp(config: Config, streams: Streams) -> Players:
 def mlp_2d(config: Config, streams: Streams) -> Players:
     """256-128-128-2 against 2-128-128-1, tanh inside, linear outputs, weights orthogonal with gain 1.4.
 
-    The networks of the Unrolled GAN's mixture of Gaussians (Metz et al. 2017), which its successors kept.
+    The networks of the Unrolled GAN's mixture of Gaussians (Metz et al. 2017), which its successors kept. Their
+    discriminator learns at 1e-4; at 1e-3, as here, the points take shape in a fraction of the steps.
     """
     rng = streams["init"]
     generator = nn.Sequential(
@@ -78,7 +79,7 @@ MLP_2D = Preset(
         "batch_size": 512,
         "latent_size": 256,
         "lr_generator": 1e-3,
-        "lr_discriminator": 1e-4,
+        "lr_discriminator": 1e-3,
         "log_every": 250,
         "sample_every": 1000,
         "checkpoint_every": 5000,
