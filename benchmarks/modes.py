@@ -123,13 +123,19 @@ def table() -> str:
         [f"published: {name}", f"{ring}", f"{ring_quality}", "", f"{grid}", f"{grid_quality}", "", "5 + 5"]
         for name, (ring, ring_quality, grid, grid_quality) in PUBLISHED.items()
     ]
-    return records.markdown(header, lines)
+    return records.markdown(header, lines) + f"\n\ntuned: {' '.join(options(TUNED))}"
 
 
 def changes(settings: dict[str, Any]) -> str:
-    """What a row changes, as options of `minigan train`."""
-    options = [f"--{key.replace('_', '-')}" + ("" if value is True else f" {value}") for key, value in settings.items()]
-    return " ".join(options) or "as the protocol has it"
+    """What a row changes, as options of `minigan train`; "tuned" for those of TUNED."""
+    if not settings:
+        return "as the protocol has it"
+    tuned = settings.items() >= TUNED.items()
+    return " ".join(["tuned"] * tuned + options({k: v for k, v in settings.items() if not tuned or k not in TUNED}))
+
+
+def options(settings: dict[str, Any]) -> list[str]:
+    return [f"--{key.replace('_', '-')}" + ("" if value is True else f" {value}") for key, value in settings.items()]
 
 
 def plot() -> Path:
