@@ -58,11 +58,12 @@ def test_normal_is_box_and_muller_on_the_halves_of_numpys_philox(kernels, seed, 
 
 
 @both_kernels
-@given(seed=seeds, stream=streams, level=st.integers(1, 2**16 - 1))
-def test_mask_compares_the_digits_of_numpys_philox(kernels, seed, stream, level):
-    digits = numpy_words(seed, stream, 0, 3).view("<u2")
-    mask = generator(seed, stream, kernels).mask((2, 5), level / 2**16)
-    np.testing.assert_array_equal(mask, (digits < level)[:10].reshape(2, 5), strict=True)
+@given(seed=seeds, stream=streams, rank=st.integers(0, 41), above=st.booleans())
+def test_mask_compares_the_digits_of_numpys_philox(kernels, seed, stream, rank, above):
+    digits = numpy_words(seed, stream, 0, 11).view("<u2")[:42]
+    level = int(digits[rank]) + above  # where one of them makes the difference
+    mask = generator(seed, stream, kernels).mask((6, 7), level / 2**16)
+    np.testing.assert_array_equal(mask, (digits < level).reshape(6, 7), strict=True)
 
 
 @given(seeds, streams, draws, draws)
