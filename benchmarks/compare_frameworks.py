@@ -164,7 +164,7 @@ def plot(races: list[list[dict[str, Any]]], facts: dict[str, Any], path: Path) -
         colors = [f"C{list(CONTESTANTS).index(name)}" for name in names]
         bars = axis.barh(names, medians, xerr=whiskers, color=colors, ecolor="0.3")
         axis.bar_label(bars, [f" {row['quartiles'][1]:.3g} ms, {row['ratio']:.2f}" for row in rows], fontsize=7)
-        axis.set_xlim(0, 1.45 * medians.max())
+        axis.set_xlim(0, 1.7 * medians.max())
         axis.invert_yaxis()
         axis.tick_params(labelsize=7)
         axis.set_title(f"{rows[0]['workload']}, {rows[0]['update']}", fontsize=9)

@@ -8,7 +8,7 @@ from minigan.backend import get_backend
 from minigan.bench.training import prepare
 from minigan.gan import presets
 
-TINY = "--presets mlp --batch-sizes 2,4 --widths 2,3 --thread-counts 1 --threads 1 --seconds 0.0001"
+TINY = "--presets mlp --batch-sizes 2,4 --widths 2,3 --thread-counts 1 --plain mlp --threads 1 --seconds 0.0001"
 
 
 @pytest.fixture(scope="module")
