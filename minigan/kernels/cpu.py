@@ -2,7 +2,7 @@
 
 Small arrays go straight to the plain NumPy call. Large ones are cut by rules that look at shapes alone, never at the
 number of threads, and partial sums are added in a fixed order, so every number of threads gives the same bits; but
-for the matrix products of dense layers, which BLAS cuts for its own threads (they agree within rounding).
+for dense layers before the first convolution, whose products BLAS cuts for its own threads (within rounding).
 """
 
 from __future__ import annotations
