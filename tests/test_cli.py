@@ -673,6 +673,14 @@ def test_pictures_that_were_thrown_away_do_not_stop_a_run(run, trained):
 # ------------------------------------------------------------------------------------------ Ctrl-C
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """Also where the tests run in the background, with Ctrl-C ignored from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_at(monkeypatch, steps, times=1):
     """Send Ctrl-C to this process when the generator's update of these steps is done."""
     update = Algorithm.update
