@@ -47,14 +47,16 @@ def test_uniform_is_the_top_bits_of_numpys_philox_wherever_the_stream_stands(ker
 
 
 @both_kernels
-@given(seed=seeds, stream=streams)
-def test_normal_is_box_and_muller_on_the_halves_of_numpys_philox(kernels, seed, stream):
-    words = numpy_words(seed, stream, 0, 4)
+@given(seed=seeds, stream=streams, count=st.sampled_from([1, 7, 8, 1001, 300_001]), dtype=dtypes)
+@settings(max_examples=30)
+def test_normal_is_box_and_muller_on_the_halves_of_numpys_philox(kernels, seed, stream, count, dtype):
+    words = numpy_words(seed, stream, 0, count // 2 + 1)
     u, v = ((words >> np.uint64(32)).astype("float64") + 1) / 2**32, (words % np.uint64(2**32)) / 2**32
     radius = np.sqrt(-2 * np.log(u))
-    expected = np.stack([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)], axis=1).reshape(8)[:7]
-    found = generator(seed, stream, kernels).normal((7,), dtype="float64")
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    expected = np.stack([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)], axis=1).reshape(-1)[:count]
+    found = generator(seed, stream, kernels).normal((count,), dtype=dtype)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 if dtype == "float64" else 2e-6)
 
 
 @both_kernels

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -312,12 +313,34 @@ class CpuKernels(ReferenceKernels):
             stream = np.random.Philox(key=key, counter=counter + part.start // 4)
             out[part] = stream.random_raw(part.stop - part.start)
 
+        self._for_words(words, count)
+        return out
+
+    def _for_words(self, function: Callable[[slice], None], count: int) -> None:
+        """function(part) for parts of `count` random words."""
         parts = slices(count, WORDS)
         if len(parts) == 1:
-            words(parts[0])
+            function(parts[0])
         else:
-            self.team.run(words, parts)
-        return out
+            self.team.run(function, parts)
+
+    def random_normal(self, key: int, counter: int, count: int, dtype):
+        """For float32, angles are float32, where NumPy has fast sines: within 2e-6 of the plain twin."""
+        if np.dtype(dtype) != np.float32 or sys.byteorder != "little":
+            return super().random_normal(key, counter, count, dtype)
+        words = self.random_bits(key, counter, -(-count // 2))
+        out = self.pool.empty((words.size, 2), np.float32)
+
+        def pairs(part: slice) -> None:
+            low, high = words[part].view(np.int32).reshape(-1, 2).T
+            angle = low.astype(np.float32) * np.float32(2**-32 * 2 * math.pi)  # from -pi to pi
+            u = (high.view(np.uint32) + 1.0) * 2.0**-32
+            radius = np.sqrt(-2.0 * np.log(u)).astype(np.float32)
+            np.multiply(radius, np.cos(angle), out=out[part, 0])
+            np.multiply(radius, np.sin(angle), out=out[part, 1])
+
+        self._for_words(pairs, words.size)
+        return out.reshape(-1)[:count]
 
     def dropout_mask(self, key: int, counter: int, shape, keep: float):
         if len(shape) == 4 or sys.byteorder != "little":
