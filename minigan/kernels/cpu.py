@@ -31,6 +31,7 @@ ADAM_ALONE = 1 << 20  # elements of a parameter below which one thread is as qui
 PRODUCT = 1 << 23  # multiplications of a piece of a matrix product
 TURNED = 1 << 18  # elements of a product, up to which its rows stay fastest in memory
 WORDS = 1 << 16  # random words that one thread makes at a time
+NORMALS = 1 << 14  # random words made normal numbers at a time: what lies between stays in the cache
 
 
 class CpuKernels(ReferenceKernels):
@@ -313,12 +314,10 @@ class CpuKernels(ReferenceKernels):
             stream = np.random.Philox(key=key, counter=counter + part.start // 4)
             out[part] = stream.random_raw(part.stop - part.start)
 
-        self._for_words(words, count)
+        self._in_parts(words, slices(count, WORDS))
         return out
 
-    def _for_words(self, function: Callable[[slice], None], count: int) -> None:
-        """function(part) for parts of `count` random words."""
-        parts = slices(count, WORDS)
+    def _in_parts(self, function: Callable[[slice], None], parts: list[slice]) -> None:
         if len(parts) == 1:
             function(parts[0])
         else:
@@ -339,7 +338,7 @@ class CpuKernels(ReferenceKernels):
             np.multiply(radius, np.cos(angle), out=out[part, 0])
             np.multiply(radius, np.sin(angle), out=out[part, 1])
 
-        self._for_words(pairs, words.size)
+        self._in_parts(pairs, slices(words.size, NORMALS))
         return out.reshape(-1)[:count]
 
     def dropout_mask(self, key: int, counter: int, shape, keep: float):
