@@ -17,6 +17,7 @@ orthogonal weights of gain 1.4), batch 512, 25,000 steps of the generator, 2,500
 from __future__ import annotations
 
 import argparse
+import re
 import time
 import warnings
 from pathlib import Path
@@ -92,7 +93,8 @@ def run(want: records.Record) -> records.Record:
 
 
 def sample_path(row: str, source: str) -> Path:
-    return records.RESULTS / NAME / f"{row.replace(' ', '_')}_{source}.npy"
+    name = re.sub(r"\W+", "_", row)
+    return records.RESULTS / NAME / f"{name}_{source}.npy"
 
 
 def results() -> dict[tuple[str, str], list[records.Record]]:
