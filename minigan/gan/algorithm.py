@@ -60,8 +60,11 @@ class GAN(Algorithm):
         return verdict, losses
 
     def _generator_step(self, fake: Batch, before: Verdict) -> tuple[Verdict, Losses]:
-        fake = self._shown(fake)
-        verdict = Verdict(before.real, fake, before.real_outputs.detach(), self.outputs(fake))
+        fake, real_outputs = self._shown(fake), before.real_outputs.detach()
+        if self.objective.relative:  # both of one discriminator, the updated one
+            with no_grad():
+                real_outputs = self.outputs(before.real)
+        verdict = Verdict(before.real, fake, real_outputs, self.outputs(fake))
         losses = self.generator_losses(verdict)
         self.update("generator", losses)
         return verdict, losses

@@ -145,6 +145,8 @@ class Config:
                 raise ValueError(f"unknown {f.name} {value!r}; known: {', '.join(limits['choices'])}")
             if isinstance(value, int | float) and not limits["least"] <= value < limits["below"]:
                 raise ValueError(f"{f.name} must be {_range(limits['least'], limits['below'])}, got {value}")
+        if self.real_target > 1:
+            raise ValueError(f"real_target must be from 0 to 1, got {self.real_target}")
         if self.batch_size % self.packing:
             raise ValueError(f"batch_size must be a multiple of packing {self.packing}, got {self.batch_size}")
         if self.packing > 1 and self.classes:

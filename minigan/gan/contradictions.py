@@ -25,6 +25,11 @@ def contradictions(config: Config, discriminator: nn.Module) -> list[str]:
             "whole batch: choose a preset without batch norm in the discriminator, such as wgan-gp",
         ),
         (
+            c.spectral_norm and mixes_batch(discriminator),
+            "spectral norm bounds how far each layer stretches its input, and batch norm behind it stretches that "
+            "again without a bound: choose a preset without batch norm in the discriminator, such as sngan",
+        ),
+        (
             c.weight_clip > 0 and c.objective != "wasserstein",
             f"weight clipping bounds the slope of a Wasserstein critic; the objective {c.objective} needs no such "
             "bound, and the discriminator only gets weaker: add --objective wasserstein or leave --weight-clip out",
@@ -44,9 +49,9 @@ def contradictions(config: Config, discriminator: nn.Module) -> list[str]:
             "choose one of them",
         ),
         (
-            c.weight_clip > 0 and c.optimizer == "adam" and c.beta1 > 0,
+            c.weight_clip > 0 and {"adam": c.beta1, "sgd": c.momentum, "rmsprop": 0}[c.optimizer] > 0,
             "a critic with clipped weights is unstable under an optimizer with momentum (Arjovsky et al. 2017): "
-            "add --optimizer rmsprop, or --beta1 0",
+            "add --optimizer rmsprop, or --beta1 0 (of adam) or --momentum 0 (of sgd)",
         ),
         (
             c.update == "simultaneous" and c.fresh_latents,

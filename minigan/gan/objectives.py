@@ -14,10 +14,14 @@ from ..ops import binary_cross_entropy, relu
 
 
 class Objective(Protocol):
-    """A pair of losses, one for each player; both are minimised. has_target: whether real_target means anything."""
+    """A pair of losses, one for each player; both are minimised.
+
+    has_target: whether real_target means anything; relative: whether the generator's loss reads real logits too.
+    """
 
     name: str
     has_target: bool
+    relative: bool
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor: ...
 
@@ -37,6 +41,7 @@ class Minimax:
 
     name = "minimax"
     has_target = True
+    relative = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         return binary_cross_entropy(real_logits, real_target) + binary_cross_entropy(fake_logits, 0.0)
@@ -67,6 +72,7 @@ class LeastSquares:
 
     name = "least_squares"
     has_target = True
+    relative = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         return 0.5 * ((real_logits - real_target) ** 2).mean() + 0.5 * (fake_logits**2).mean()
@@ -84,6 +90,7 @@ class Wasserstein:
 
     name = "wasserstein"
     has_target = False
+    relative = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         _no_smoothing(self, real_target)
@@ -102,6 +109,7 @@ class Hinge:
 
     name = "hinge"
     has_target = False
+    relative = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         _no_smoothing(self, real_target)
@@ -121,6 +129,7 @@ class Relativistic:
 
     name = "relativistic"
     has_target = True
+    relative = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         relative_real, relative_fake = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()

@@ -116,6 +116,19 @@ def test_the_generator_s_step_reuses_the_last_fakes_unless_fresh_ones_are_asked_
         assert (shown[1][8:] == shown[2]).all() == (not fresh)
 
 
+@pytest.mark.parametrize("preset", ["mlp-2d", "dcgan"])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_relativistic_generator_compares_with_the_updated_discriminator_s_real_logits(preset, fresh):
+    settings = {"objective": "relativistic", "fresh_latents": fresh, "lr_discriminator": 0.1, "lr_generator": 0.0}
+    gan = small(preset, **settings, optimizer="sgd")
+    real = batch(gan)
+    report = gan.step(real)
+    real_logits = gan.discriminator(real.images)  # as the discriminator's update left it
+    assert abs(real_logits.numpy() - report.real_logits.numpy()).max() > 0.01
+    expected = gan.objective.generator_loss(report.updated_fake_logits, real_logits)
+    assert report.generator_loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_each_player_has_its_learning_rate():
     settings = {"optimizer": "sgd", "fresh_latents": True}
     slow, fast = (change(small(**settings, lr_discriminator=1e-3, lr_generator=lr), "generator") for lr in (1e-3, 4e-3))
@@ -324,9 +337,15 @@ def assert_equal(a, b):
             "weight clipping bounds the slope of a Wasserstein critic; the objective min",
         ),
         ("mlp-2d", {"objective": "wasserstein"}, "nothing bounds the slope"),
-        ("wgan", {"spectral_norm": True}, "undoes weight clipping"),
+        (
+            "mlp-2d",
+            {"objective": "wasserstein", "weight_clip": 0.01, "beta1": 0.0, "spectral_norm": True},
+            "undoes weight clipping",
+        ),
+        ("dcgan", {"spectral_norm": True}, "batch norm behind it stretches that again"),
         ("wgan-gp", {"weight_clip": 0.01, "beta1": 0.0}, "both bound the critic's slope"),
         ("wgan", {"optimizer": "adam"}, "unstable under an optimizer with momentum"),
+        ("wgan", {"optimizer": "sgd", "momentum": 0.9}, "unstable under an optimizer with momentum"),
         ("mlp", {"update": "simultaneous"}, "fresh_latents has no effect"),
     ],
 )
@@ -349,6 +368,7 @@ def test_presets_do_not_contradict_themselves(preset):
         ({"ema": 1.0}, "ema must be at least 0 and less than 1, got 1.0"),
         ({"dropout": -0.1}, "dropout must be at least 0 and less than 1, got -0.1"),
         ({"weight_clip": -1.0}, "weight_clip must be 0 or more, got -1.0"),
+        ({"real_target": 1.1}, "real_target must be from 0 to 1, got 1.1"),
         ({"penalty_weight": float("nan")}, "penalty_weight must be 0 or more, got nan"),
         ({"lr_generator": float("inf")}, "lr_generator must be 0 or more, got inf"),
         ({"discriminator_steps": 0}, "discriminator_steps must be 1 or more, got 0"),
