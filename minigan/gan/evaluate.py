@@ -30,11 +30,16 @@ SHOWN, ROWS, NEIGHBOURS = 64, 10, 8  # images in a comparison; rows and columns 
 
 
 class Evaluator:
-    """Real samples to hold fakes against, read once, and what makes the scores comparable."""
+    """Real samples to hold fakes against, read once, and what makes the scores comparable.
+
+    Raises ValueError for fewer samples than 1.
+    """
 
     names: list[str]  # of the scores, in their order
 
     def __init__(self, config: Config, samples: int, seed: int, backend: Backend):
+        if samples < 1:
+            raise ValueError(f"--samples must be 1 or more, got {samples}")
         self.config, self.samples, self.seed, self.backend = config, samples, seed, backend
 
     def fakes(self, algorithm: GAN) -> np.ndarray:
@@ -74,16 +79,21 @@ class Digits(Evaluator):
         super().__init__(config, samples, seed, backend)
         preset = presets.get(config.preset)
         check_shape(preset.shape)
-        if samples < FEWEST:
-            raise ValueError(f"--samples {samples} is too few for KID, which compares subsets of {FEWEST:,}: give more")
         self.has_classes = config.data == "mnist"
         split = "test" if self.has_classes or is_idx_folder(Path(config.data)) else "train"
         self.train = data.load_dataset(config.data, channels=1)
         self.real = data.load_dataset(config.data, channels=1, split=split)
+        if len(self.real) < FEWEST:
+            raise ValueError(
+                f"the {split} images of {config.data} are {len(self.real):,}, too few to be scored against: KID "
+                f"compares subsets of {FEWEST:,}"
+            )
+        if samples < FEWEST:
+            raise ValueError(f"--samples {samples} is too few for KID, which compares subsets of {FEWEST:,}: give more")
         if samples > len(self.real):
             raise ValueError(
-                f"the {split} images of {config.data} are {len(self.real):,}, but fakes are held against as many real "
-                f"images: give --samples {len(self.real)} or fewer, not {samples}"
+                f"the {split} images of {config.data} are {len(self.real):,}, but {samples:,} fakes are held against "
+                f"as many real images: score fewer with minigan evaluate --samples {len(self.real)}"
             )
         self.basis: Protocol = {"data": f"{self.real.name} {split}", "extractor": extractor_name()}
         self.names = ["FID", "KID", *metrics.PRDC._fields, "NDB/K"]
@@ -175,8 +185,6 @@ class Mixture(Evaluator):
         if centres is None or std is None:
             raise ValueError(f"{config.data} has no modes to count: only ring and grid are scored")
         self.centres, self.std = centres, std
-        if samples < 1:
-            raise ValueError(f"--samples must be 1 or more, got {samples}")
 
     def scores(self, fakes: np.ndarray) -> list[Score]:
         modes, high_quality, kl = metrics.mixture_scores(fakes, self.centres, self.std, threshold=3.0)

@@ -122,7 +122,7 @@ def test_mixtures(source, count):
 
 def test_usual_numbers_of_samples():
     assert evaluator(presets.configure("dcgan28-rgb", data="stacked-mnist")).samples == 26_000
-    with pytest.raises(ValueError, match="give --samples 600 or fewer, not 10000"):
+    with pytest.raises(ValueError, match=r"600, but 10,000 fakes .* score fewer with minigan evaluate --samples 600"):
         evaluator(presets.configure("dcgan"))
 
 
@@ -136,11 +136,20 @@ def test_usual_numbers_of_samples():
         ("dcgan64", {"data": "stacked-mnist"}, None, "images of shape 64x64"),
         ("mlp-2d", {"data": "swiss-roll"}, None, "swiss-roll has no modes to count"),
         ("mlp-2d", {}, 0, "--samples must be 1 or more, got 0"),
+        ("dcgan28-rgb", {"data": "stacked-mnist"}, 0, "--samples must be 1 or more, got 0"),
+        ("dcgan", {}, -3, "--samples must be 1 or more, got -3"),
     ],
 )
 def test_what_cannot_be_scored(preset, settings, samples, message):
     with pytest.raises(ValueError, match=message):
         evaluator(presets.configure(preset, **settings), samples)
+
+
+@pytest.mark.parametrize("samples", [None, 60, 100])
+def test_data_too_few_for_any_number_of_samples(tmp_path, samples):
+    np.savez(tmp_path / "few.npz", images=IMAGES[:60])
+    with pytest.raises(ValueError, match="are 60, too few to be scored against: KID compares subsets of 100"):
+        evaluator(presets.configure("dcgan", data=str(tmp_path / "few.npz")), samples)
 
 
 def test_own_images_are_scored_without_classes(tmp_path):
