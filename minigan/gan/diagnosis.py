@@ -89,6 +89,8 @@ def _collapsed(window: Sequence[Observation]) -> str | None:
 
 
 def _oscillating(window: Sequence[Observation]) -> str | None:
+    if window[0].step < WARM_UP:  # fresh weights swing, and find their way
+        return None
     means = np.stack([o.mean for o in window])
     path = np.linalg.norm(np.diff(means, axis=0), axis=1).sum()
     reach = np.linalg.norm(means[:, None] - means[None], axis=2).max()

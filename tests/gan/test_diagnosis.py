@@ -71,8 +71,17 @@ def test_collapse_onto_some_of_the_classes(monkeypatch):
 
 
 def test_oscillation():
-    found, _ = watched(points(steps=600, log_every=10, lr_generator=5e-3, lr_discriminator=5e-3, beta1=0.9))
+    """Large steps at one and the same point, with momentum: the players go round in ever wider circles."""
+    rates = {"lr_generator": 2e-2, "lr_discriminator": 2e-2, "beta1": 0.9}
+    found, _ = watched(points(steps=700, log_every=10, update="simultaneous", **rates))
     assert "oscillation" in found
+
+
+def test_fresh_weights_may_swing():
+    """A run that goes to and fro at first, and then settles."""
+    rates = {"lr_generator": 5e-3, "lr_discriminator": 5e-3, "beta1": 0.9}
+    found, _ = watched(points(steps=700, log_every=10, **rates))
+    assert "oscillation" not in found
 
 
 class Reversed(Wasserstein):
@@ -208,6 +217,7 @@ CIRCLE = [2 * np.array([np.cos(a), np.sin(a)]) for a in np.arange(WINDOW)]
         ({"push": -1.0}, set()),  # least squares beyond its targets
         ({"gap": all_but_one(-2.0, 0.1), "push": -1.0}, set()),
         ({"mean": CIRCLE}, {"oscillation"}),
+        ({"mean": CIRCLE, "steps": FIRST}, set()),  # fresh weights find their way
         ({"mean": [0.2 * place for place in CIRCLE]}, set()),  # too near to matter
         ({"mean": [np.array([0.5 * i, 0.0]) for i in range(WINDOW)]}, set()),  # a way straight on
         ({"mean": [np.array([1.1 * (i % 2), 0.0]) for i in range(WINDOW)]}, {"oscillation"}),
