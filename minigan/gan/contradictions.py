@@ -54,6 +54,10 @@ def contradictions(config: Config, discriminator: nn.Module) -> list[str]:
             "add --optimizer rmsprop, or --beta1 0 (of adam) or --momentum 0 (of sgd)",
         ),
         (
+            c.momentum > 0 and c.optimizer != "sgd",
+            f"momentum is a setting of sgd, and has no effect on {c.optimizer}: add --optimizer sgd, or leave it out",
+        ),
+        (
             c.update == "simultaneous" and c.fresh_latents,
             "simultaneous updates take both gradients from one set of fakes, so fresh_latents has no effect",
         ),

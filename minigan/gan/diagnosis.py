@@ -129,8 +129,8 @@ FINDINGS = (
     Finding(
         "collapse",
         _collapsed,
-        "the generator draws (nearly) the same whatever the latents: it follows the discriminator from one weakness "
-        "to the next instead of covering the data",
+        "the generator draws but a part of the data, in the end the same whatever the latents: it follows the "
+        "discriminator from one weakness to the next instead of covering them",
         "--packing 2, --penalty r1, lower learning rates, a larger --batch-size, --spectral-norm, another --seed or "
         "--preset (dense pairs collapse easily)",
     ),

@@ -346,6 +346,7 @@ def assert_equal(a, b):
         ("wgan-gp", {"weight_clip": 0.01, "beta1": 0.0}, "both bound the critic's slope"),
         ("wgan", {"optimizer": "adam"}, "unstable under an optimizer with momentum"),
         ("wgan", {"optimizer": "sgd", "momentum": 0.9}, "unstable under an optimizer with momentum"),
+        ("mlp-2d", {"momentum": 0.9}, "momentum is a setting of sgd, and has no effect on adam"),
         ("mlp", {"update": "simultaneous"}, "fresh_latents has no effect"),
     ],
 )
