@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from .. import nn, optim
 from ..autograd import Tensor, no_grad
@@ -20,6 +22,8 @@ FIXED = 100  # stream of the latents that every picture of a run shows
 
 class GAN(Algorithm):
     """Generator against discriminator (Goodfellow et al. 2014, algorithm 1)."""
+
+    recorder: Callable[[], Any] | None = None  # gives the rate of the moving average in device memory
 
     def __init__(self, config: Config, device: str | Backend = "cpu"):
         backend, preset = get_backend(device), presets.get(config.preset)
@@ -138,7 +142,11 @@ class GAN(Algorithm):
         if name == "discriminator" and self.config.weight_clip:
             optim.clip_weights(self.optimizers[name].parameters, self.config.weight_clip)
         if name == "generator" and self.config.ema:
-            optim.update_average(self.modules["average"], self.generator, self.config.ema, self.steps_done - 1)
+            rate = self.recorder() if self.recorder else self.averaging_rate(self.steps_done - 1)
+            optim.update_average(self.modules["average"], self.generator, rate)
+
+    def averaging_rate(self, updates: int) -> float:
+        return optim.averaging_rate(self.config.ema, updates)
 
     # -------------------------------------------------------------- sampling
 

@@ -1,8 +1,8 @@
 """A training step as one CUDA graph: recorded once, and from then on launched as a whole.
 
 What an operation is given is recorded with it. So what changes from step to step lies in device memory that is written
-before every launch: the batch, the places in the random streams, the numbers of Adam's step. A recorded step is used
-only after it has come to the very bits that steps one operation after another come to.
+before every launch: the batch, the places in the random streams, the numbers of Adam's step, the rate of the moving
+average. A recorded step is used only after it has come to the very bits that steps one operation after another come to.
 """
 
 from __future__ import annotations
@@ -149,7 +149,6 @@ def _problem(algorithm: GAN) -> str | None:
     c = algorithm.config
     reasons = (
         (algorithm.backend.index is None, f"graphs are of GPUs, and the device is {algorithm.backend.device}"),
-        (c.ema > 0, "the rate of the moving average (ema) changes from step to step"),
         (c.instance_noise > 0, "instance noise changes from step to step"),
         (c.optimizer != "adam" and c.lr_schedule != "constant", f"the learning rate of {c.optimizer} changes"),
     )
@@ -158,7 +157,7 @@ def _problem(algorithm: GAN) -> str | None:
 
 @contextmanager
 def _recorders(algorithm: GAN, numbers: Numbers) -> Iterator[None]:
-    """Inside, random draws and Adam read what changes from device memory."""
+    """Inside, random draws, Adam and the moving average read what changes from device memory."""
     owners: list[Any] = [stream for stream in algorithm.streams.values() if stream.backend is algorithm.backend]
     for stream in owners:
         stream.recorder = partial(_record_draw, numbers, stream, stream.counter)
@@ -166,6 +165,8 @@ def _recorders(algorithm: GAN, numbers: Numbers) -> Iterator[None]:
         if isinstance(optimizer, Adam):
             optimizer.recorder = partial(numbers.add, 3, "float64", partial(_next_adam_numbers, optimizer))
             owners.append(optimizer)
+    algorithm.recorder = partial(numbers.add, 1, "float64", lambda: algorithm.averaging_rate(algorithm.steps_done))
+    owners.append(algorithm)
     try:
         yield
     finally:

@@ -337,9 +337,11 @@ class GpuKernels(ReferenceKernels):
         return slice(start, stop), out
 
     @_real
-    def average_step(self, average, value, rate: float) -> None:
-        order = common_order((average, value))
-        self._step("average_step", (reordered(average, order), reordered(value, order)), rate)
+    def average_step(self, average, value, rate) -> None:
+        """As the twin; rate may also be a device array of one number: a recorded launch then reads it anew."""
+        order, given = common_order((average, value)), getattr(rate, "ndim", 0) == 1
+        arrays = reordered(average, order), reordered(value, order)
+        self._step("average_step", arrays, 0.0 if given else rate, pointers=(rate if given else 0,))
 
     @_real
     def sgd_step(self, p, g, velocity, *, lr, momentum, nesterov, weight_decay) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..autograd import Tensor
 
@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     from ..nn import Module
 
 
-def update_average(average: Module, module: Module, decay: float, updates: int) -> None:
-    """average = d average + (1 - d) module, for parameters and for buffers such as running statistics.
+def averaging_rate(decay: float, updates: int) -> float:
+    """1 - d after `updates` updates: d = min(decay, (1 + updates) / (10 + updates)) soon forgets the first weights."""
+    return 1 - min(decay, (1 + updates) / (10 + updates))
 
-    d = min(decay, (1 + updates) / (10 + updates)), so that the first weights are soon forgotten; updates: how many
-    were made before. Counters are copied. Yazici et al. 2019, arXiv:1806.04498.
+
+def update_average(average: Module, module: Module, rate: Any) -> None:
+    """average += rate (module - average), for parameters and for buffers such as running statistics.
+
+    rate: that of `averaging_rate`, or a device array of it. Counters are copied. Yazici et al. 2019, arXiv:1806.04498.
     """
-    d = min(decay, (1 + updates) / (10 + updates))
     for (_, old), (_, new) in zip(_state(average), _state(module), strict=True):
         if isinstance(old, Tensor):
-            old.backend.kernels.average_step(old.data, new.data, 1 - d)
+            old.backend.kernels.average_step(old.data, new.data, rate)
             old.version.bump("update_average")
     for (_, own), (_, other) in zip(average.named_modules(), module.named_modules(), strict=True):
         for name in own._buffer_names:

@@ -61,6 +61,7 @@ SETTINGS = {
     "tiny spectral": {"spectral_norm": True},
     "tiny simultaneous": {"update": "simultaneous", "clip_norm": 0.1},
     "tiny sgd": {"optimizer": "sgd", "discriminator_steps": 2, "clip_value": 0.01},
+    "tiny average": {"ema": 0.15},  # from the second step on
     "tiny l2": {"l2": 0.01, "fresh_latents": True},
     "mlp": {"images": PIXELS},
     "mlp wgan": {"images": PIXELS, "objective": "wasserstein", "penalty": "wgan_gp"},
@@ -125,7 +126,6 @@ def falls_back(trainer, reason):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"ema": 0.9}, "the rate of the moving average"),
         ({"instance_noise": 0.1}, "instance noise changes from step to step"),
         ({"optimizer": "rmsprop", "lr_schedule": "cosine"}, "the learning rate of rmsprop changes"),
     ],

@@ -3,7 +3,7 @@ import pytest
 
 import minigan as mg
 from minigan.backend import get_backend
-from minigan.optim import update_average
+from minigan.optim import averaging_rate, update_average
 from minigan.rng import Generator
 
 
@@ -22,7 +22,7 @@ def test_parameters_and_buffers_move_by_the_same_share(updates, d):
     average, module = network(0), network(1)
     run(module, 0)
     before, now = average.state_dict(), module.state_dict()
-    update_average(average, module, decay=0.9, updates=updates)
+    update_average(average, module, averaging_rate(0.9, updates))
     for name, value in average.state_dict().items():
         if name != "1.num_batches_tracked":
             np.testing.assert_allclose(value, d * before[name] + (1 - d) * now[name], rtol=1e-5, atol=1e-6)
@@ -34,6 +34,6 @@ def test_parameters_and_buffers_move_by_the_same_share(updates, d):
 def test_the_average_of_what_does_not_move_is_that():
     average, module = network(0), network(0)
     for step in range(5):
-        update_average(average, module, 0.999, step)
+        update_average(average, module, averaging_rate(0.999, step))
     for name, value in average.state_dict().items():
         np.testing.assert_array_equal(value, module.state_dict()[name])

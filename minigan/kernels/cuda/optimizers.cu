@@ -20,9 +20,12 @@ extern "C" __global__ void gather(Pieces pieces, REAL *out, long long n)
     out[i] = pieces.array[piece][piece ? i - pieces.end[piece - 1] : i];
 }
 
-extern "C" __global__ void average_step(REAL *average, const REAL *value, long long n, double rate)
+// `recorded` (or null) holds the rate for a recorded launch, for which it changes.
+extern "C" __global__ void average_step(
+    REAL *average, const REAL *value, long long n, double rate, const double *recorded)
 {
     ELEMENT
+    if (recorded) rate = *recorded;
     average[i] += (REAL)rate * (value[i] - average[i]);
 }
 
