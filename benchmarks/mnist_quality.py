@@ -89,7 +89,7 @@ def scores(sample: Any) -> list[dict[str, Any]]:
 
 @cache
 def judge() -> Any:
-    return evaluator(presets.configure("dcgan"))
+    return evaluator(presets.configure())
 
 
 @cache

@@ -213,7 +213,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--widths", type=numbers, default=list(WIDTHS), metavar="NUMBERS")
     parser.add_argument("--thread-counts", type=numbers, default=counts, metavar="NUMBERS")
     parser.add_argument(
-        "--plain", type=preset_names, default=["dcgan"], metavar="NAMES", help="time these by both kernels"
+        "--plain", type=preset_names, default=["cgan"], metavar="NAMES", help="time these by both kernels"
     )
     parser.add_argument("--threads", type=int, default=cores, metavar="N", help="for batch size and width")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="X", help="for each figure (default 1)")

@@ -258,7 +258,7 @@ def test_python_m_minigan_is_the_same_command(tmp_path):
     assert (version.returncode, version.stdout) == (0, f"minigan {mg.__version__}\n")
     wrong = minigan("train", "--preset", "nothing")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("minigan train: unknown preset 'nothing'; known: dcgan, ")
+    assert wrong.stderr.startswith("minigan train: unknown preset 'nothing'; known: cgan, dcgan, ")
     assert wrong.stderr.count("\n") == 1
 
 
@@ -275,7 +275,7 @@ def test_help_names_every_setting(run):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--preset", "stylegan"), "unknown preset 'stylegan'; known: dcgan, dcgan28, mlp"),
+        (("--preset", "stylegan"), "unknown preset 'stylegan'; known: cgan, dcgan, dcgan28, mlp"),
         (("--objective", "luck"), "unknown objective 'luck'; known: minimax, non_saturating"),
         (("--device", "tpu"), "unknown device 'tpu'; known: cpu, cuda, cuda:N"),
         (("--data", "nowhere"), "unknown data set 'nowhere' (no such file or folder): known are mnist"),

@@ -16,6 +16,8 @@ from ..kernels.gpu import PRECISIONS
 from ..optim import schedules
 from . import objectives, penalties
 
+DEFAULT_PRESET = "cgan"
+
 
 def option(
     default: Any,
@@ -51,7 +53,7 @@ run = partial(option, group="the run")
 class Config:
     """The configuration of a run. Presets set most of it (minigan.gan.presets)."""
 
-    preset: str = model("dcgan", "networks and settings; `minigan info` lists them")
+    preset: str = model(DEFAULT_PRESET, "networks and settings; `minigan info` lists them")
     data: str = model(
         "mnist",
         "mnist, mnist-rgb, coloured-mnist, stacked-mnist, a folder of IDX files or images, or an .npz of images; "

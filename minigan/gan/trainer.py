@@ -101,7 +101,10 @@ class Trainer:
         if not classes:
             return
         if labels is None:
-            raise ValueError(f"the preset {self.config.preset} learns from labels, and {self.config.data} has none")
+            raise ValueError(
+                f"the preset {self.config.preset} learns from labels, and {self.config.data} has none: "
+                "take another, such as --preset dcgan"
+            )
         if labels.max() >= classes:
             raise ValueError(
                 f"{self.config.data} has labels up to {labels.max()}: --classes must be at least "

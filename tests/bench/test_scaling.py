@@ -69,7 +69,7 @@ def test_width_64_is_the_preset_dcgan(scaling):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("--presets none", "unknown preset 'none'; known: dcgan"),
+        ("--presets none", "unknown preset 'none'; known: cgan, dcgan"),
         ("--batch-sizes 1", "whole numbers from 2 on"),
         ("--widths 0", "whole numbers above 0"),
         ("--thread-counts two", "whole numbers above 0"),

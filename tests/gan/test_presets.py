@@ -296,7 +296,7 @@ def test_the_picture_of_points_is_a_plot_at_the_scale_of_the_data():
         (["--preset", "mlp-2d", "--data", "mnist"], "unknown points 'mnist'; known: ring, grid, swiss-roll"),
         (["--preset", "dcgan", "--data", "ring"], "ring is a set of points, expected images"),
         (["--preset", "mlp-2d", "--epochs", "2"], "ring has points without end, and so no epochs: give --steps"),
-        (["--preset", "dcgan64x"], "unknown preset 'dcgan64x'; known: dcgan, "),
+        (["--preset", "dcgan64x"], "unknown preset 'dcgan64x'; known: cgan, dcgan, "),
         (["--preset", "mlp", "--ema", "2"], "ema must be at least 0 and less than 1, got 2.0"),
     ],
 )

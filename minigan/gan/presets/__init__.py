@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import Config
+from ..config import DEFAULT_PRESET, Config
 from .conditional import ACGAN, CGAN
 from .convolutional import CONV_SIGMOID, DCGAN, DCGAN28, DCGAN28_RGB, DCGAN64
 from .critics import SNGAN, WGAN, WGAN_GP
@@ -19,7 +19,7 @@ from .preset import Preset
 PRESETS = {
     preset.name: preset
     for preset in (
-        DCGAN, DCGAN28, MLP, CONV_SIGMOID, DCGAN28_RGB, DCGAN64, MLP_2D, CGAN, ACGAN, WGAN, WGAN_GP, SNGAN,
+        CGAN, DCGAN, DCGAN28, MLP, CONV_SIGMOID, DCGAN28_RGB, DCGAN64, MLP_2D, ACGAN, WGAN, WGAN_GP, SNGAN,
     )
 }  # fmt: skip
 
@@ -31,6 +31,6 @@ def get(name: str) -> Preset:
     return PRESETS[name]
 
 
-def configure(preset: str = "dcgan", **changes: Any) -> Config:
+def configure(preset: str = DEFAULT_PRESET, **changes: Any) -> Config:
     """The configuration of a preset, with changes."""
     return Config(preset=preset, **{**get(preset).settings, **changes})

@@ -168,7 +168,7 @@ def conv_sigmoid(config: Config, streams: Streams) -> Players:
 
 DCGAN = Preset(
     "dcgan",
-    "compact convolutional pair, the default: clear digits within minutes",
+    "compact convolutional pair: digits within minutes, without labels",
     (1, 28, 28),
     dcgan,
     {
