@@ -18,7 +18,7 @@ from .run import Run
 from .sampling import picture
 from .trainer import Reporter, Trainer
 
-GRID, POINTS = 64, 2000  # pictures of a run show the fakes of that many fixed latents
+ROWS, POINTS = 8, 2000  # rows of images, or points, in the pictures of a run
 
 
 class Progress(Reporter):
@@ -77,7 +77,10 @@ class Metrics(Reporter):
 
 
 class Pictures(Reporter):
-    """samples/: the fakes of fixed latents every config.sample_every steps; progress.gif shows them all in the end."""
+    """samples/: the fakes of fixed latents every config.sample_every steps; progress.gif shows them all in the end.
+
+    A conditional model draws one class a column.
+    """
 
     def __init__(self, run: Run):
         self.run = run
@@ -96,9 +99,10 @@ class Pictures(Reporter):
     def draw(self, trainer: Trainer) -> None:
         trainer.check_parameters()
         algorithm = trainer.algorithm
-        count = POINTS if isinstance(trainer.dataset, Points) else GRID
+        columns = trainer.config.classes or ROWS
+        count = POINTS if isinstance(trainer.dataset, Points) else ROWS * columns
         fakes = algorithm.sample(algorithm.fixed_latents(count)).numpy()
-        images.save_png(picture(trainer.config, fakes), self.run.samples / f"step_{trainer.step:08d}.png")
+        images.save_png(picture(trainer.config, fakes, columns), self.run.samples / f"step_{trainer.step:08d}.png")
 
     def finish(self, trainer: Trainer) -> None:
         frames = [Image.open(path) for path in sorted(self.run.samples.glob("step_*.png"))]

@@ -273,6 +273,16 @@ def test_points_are_fresh_every_step_and_a_function_of_seed_and_step(source):
     assert (abs(one(0)[0]) < points.reach).all()
 
 
+def test_a_conditional_run_draws_one_class_a_column(tmp_path):
+    out = tmp_path / "run"
+    assert main(["train", "--preset", "cgan", "--steps", "1", "--batch-size", "2", "--out", str(out)]) == 0
+    config = Run.open(out).config
+    algorithm, _ = Run.open(out).load()
+    fakes = algorithm.sample(algorithm.fixed_latents(80), mg.tensor(np.arange(80) % 10)).numpy()
+    grid = np.asarray(picture(config, fakes, columns=10))
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "samples" / "step_00000001.png")), grid)
+
+
 def test_a_run_on_points_draws_plots(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["train", "--preset", "mlp-2d", "--data", "grid", "--steps", "3", "--batch-size", "8", "--out", str(out)]
