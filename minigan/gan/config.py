@@ -152,7 +152,10 @@ class Config:
         if self.batch_size % self.packing:
             raise ValueError(f"batch_size must be a multiple of packing {self.packing}, got {self.batch_size}")
         if self.packing > 1 and self.classes:
-            raise ValueError(f"the preset {self.preset} is conditional, and packing mixes classes: leave packing out")
+            raise ValueError(
+                f"the preset {self.preset} is conditional, and packing mixes classes: leave packing out, "
+                "or take another preset, such as dcgan"
+            )
         if self.update == "simultaneous" and self.discriminator_steps > 1:
             raise ValueError(
                 "simultaneous updates take both gradients from one pass: "

@@ -10,29 +10,41 @@ from ..config import Config
 from .preset import Players, Preset, Streams, initialised, normal_002
 
 
-def dcgan(config: Config, streams: Streams) -> Players:
-    """A compact pair of 4x4 convolutions of stride 2, weights N(0, 0.02^2), no bias before a batch norm."""
-    rng = streams["init"]
-    generator = nn.Sequential(
-        nn.Linear(config.latent_size, 7 * 7 * 128, bias=False, rng=rng),
+def compact_generator(inputs: int, channels: int, rng: Generator, squash: type[nn.Module] = nn.Tanh) -> nn.Sequential:
+    """(N, inputs) -> (N, channels, 28, 28): dense to 7x7x128, then 4x4 kernels of stride 2 to 64 and the image."""
+    return nn.Sequential(
+        nn.Linear(inputs, 7 * 7 * 128, bias=False, rng=rng),
         nn.Unflatten(1, (128, 7, 7)),
         nn.BatchNorm2d(128),
         nn.ReLU(),
         nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False, rng=rng),
         nn.BatchNorm2d(64),
         nn.ReLU(),
-        nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1, rng=rng),
-        nn.Tanh(),
+        nn.ConvTranspose2d(64, channels, 4, stride=2, padding=1, rng=rng),
+        squash(),
     )
-    discriminator = nn.Sequential(
-        nn.Conv2d(config.packing, 64, 4, stride=2, padding=1, rng=rng),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm2d(128),
-        nn.LeakyReLU(0.2),
+
+
+def compact_discriminator(
+    channels: int, rng: Generator, *, outputs: int = 1, batch_norm: bool = True, slope: float = 0.2
+) -> nn.Sequential:
+    """(N, channels, 28, 28) -> (N, outputs): 4x4 kernels of stride 2 to 64 and 128 features, LeakyReLU, dense."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 64, 4, stride=2, padding=1, rng=rng),
+        nn.LeakyReLU(slope),
+        nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=not batch_norm, rng=rng),
+        *([nn.BatchNorm2d(128)] if batch_norm else []),
+        nn.LeakyReLU(slope),
         nn.Flatten(),
-        nn.Linear(7 * 7 * 128, 1, rng=rng),
+        nn.Linear(7 * 7 * 128, outputs, rng=rng),
     )
+
+
+def dcgan(config: Config, streams: Streams) -> Players:
+    """A compact pair of 4x4 convolutions of stride 2, weights N(0, 0.02^2), no bias before a batch norm."""
+    rng = streams["init"]
+    generator = compact_generator(config.latent_size, 1, rng)
+    discriminator = compact_discriminator(config.packing, rng)
     return initialised({"generator": generator, "discriminator": discriminator}, normal_002, rng)
 
 
@@ -64,36 +76,6 @@ def dcgan28(config: Config, streams: Streams) -> Players:
         nn.Linear(7 * 7 * 128, 1, rng=rng),
     )
     return initialised({"generator": generator, "discriminator": discriminator}, nn.init.xavier_uniform_, rng)
-
-
-def compact_generator(inputs: int, channels: int, rng: Generator, squash: type[nn.Module] = nn.Tanh) -> nn.Sequential:
-    """(N, inputs) -> (N, channels, 28, 28): dense to 7x7x128, then 4x4 kernels of stride 2 to 64 and the image."""
-    return nn.Sequential(
-        nn.Linear(inputs, 7 * 7 * 128, bias=False, rng=rng),
-        nn.Unflatten(1, (128, 7, 7)),
-        nn.BatchNorm2d(128),
-        nn.ReLU(),
-        nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm2d(64),
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, channels, 4, stride=2, padding=1, rng=rng),
-        squash(),
-    )
-
-
-def compact_discriminator(
-    channels: int, rng: Generator, *, outputs: int = 1, batch_norm: bool = True, slope: float = 0.2
-) -> nn.Sequential:
-    """(N, channels, 28, 28) -> (N, outputs): 4x4 kernels of stride 2 to 64 and 128 features, LeakyReLU, dense."""
-    return nn.Sequential(
-        nn.Conv2d(channels, 64, 4, stride=2, padding=1, rng=rng),
-        nn.LeakyReLU(slope),
-        nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=not batch_norm, rng=rng),
-        *([nn.BatchNorm2d(128)] if batch_norm else []),
-        nn.LeakyReLU(slope),
-        nn.Flatten(),
-        nn.Linear(7 * 7 * 128, outputs, rng=rng),
-    )
 
 
 def dcgan28_rgb(config: Config, streams: Streams) -> Players:
