@@ -43,7 +43,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "gan": {},
     "gan, tuned": TUNED,
     "least squares": {**TUNED, "objective": "least_squares"},
-    "hinge + spectral norm": {**TUNED, "objective": "hinge", "spectral_norm": True, "beta1": 0.0},
+    "hinge + spectral norm": {
+        **TUNED, "objective": "hinge", "spectral_norm": True, "beta1": 0.0, "lr_generator": 3e-4,
+        "lr_discriminator": 1e-2,
+    },
     "r1": {**TUNED, "penalty": "r1", "penalty_weight": 0.1},
     "pacgan2": {**TUNED, "packing": 2},
     "wgan-gp": {
