@@ -127,7 +127,7 @@ def test_a_profile_of_training(tmp_path, capsys):
     [
         ("--workloads dense,nothing", "unknown workload 'nothing'; known: dense, conv, "),
         ("--workloads ,", "unknown workload ''; known: "),
-        ("--profile --workloads conv", "unknown workload 'conv'; known: dcgan"),
+        ("--profile --workloads conv", "unknown workload 'conv'; known: cgan, dcgan"),
         ("--batch-sizes 0", "batch sizes are whole numbers from 2 on"),
         ("--batch-sizes 8;16", "got '8;16'"),
         ("--device gpu", "unknown device 'gpu'; known: cpu, cuda, cuda:N"),

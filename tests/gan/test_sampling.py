@@ -88,7 +88,7 @@ class Labels:
 
 @pytest.fixture
 def conditional(monkeypatch):
-    algorithm = create(presets.configure("cgan"))
+    algorithm = create(presets.configure("cgan", ema=0.0))
     algorithm.generator = Labels()
     return algorithm
 
