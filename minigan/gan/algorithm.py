@@ -142,11 +142,8 @@ class GAN(Algorithm):
         if name == "discriminator" and self.config.weight_clip:
             optim.clip_weights(self.optimizers[name].parameters, self.config.weight_clip)
         if name == "generator" and self.config.ema:
-            rate = self.recorder() if self.recorder else self.averaging_rate(self.steps_done - 1)
+            rate = self.recorder() if self.recorder else optim.averaging_rate(self.config.ema, self.steps_done - 1)
             optim.update_average(self.modules["average"], self.generator, rate)
-
-    def averaging_rate(self, updates: int) -> float:
-        return optim.averaging_rate(self.config.ema, updates)
 
     # -------------------------------------------------------------- sampling
 

@@ -17,7 +17,7 @@ from ..autograd import Tensor
 from ..backend import Backend, get_backend
 from ..kernels.cublas import Cublas
 from ..kernels.gpu import adam_numbers
-from ..optim import Adam
+from ..optim import Adam, averaging_rate
 from .algorithm import GAN
 from .batch import Batch
 from .contradictions import ConfigWarning
@@ -165,7 +165,9 @@ def _recorders(algorithm: GAN, numbers: Numbers) -> Iterator[None]:
         if isinstance(optimizer, Adam):
             optimizer.recorder = partial(numbers.add, 3, "float64", partial(_next_adam_numbers, optimizer))
             owners.append(optimizer)
-    algorithm.recorder = partial(numbers.add, 1, "float64", lambda: algorithm.averaging_rate(algorithm.steps_done))
+    algorithm.recorder = partial(
+        numbers.add, 1, "float64", lambda: averaging_rate(algorithm.config.ema, algorithm.steps_done)
+    )
     owners.append(algorithm)
     try:
         yield

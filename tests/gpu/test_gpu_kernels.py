@@ -461,11 +461,11 @@ def test_sgd(n, dtype, seed, nesterov, momentum, decay):
 @given(st.integers(1, 600), dtypes, seeds)
 def test_average(n, dtype, seed):
     stepped("average_step", 2, n, dtype, seed, rate=0.1)
-    recorded, given = values(seed, (n,), dtype)[0], values(seed, (n,), dtype)[0]
+    plain, recorded = values(seed, (n,), dtype)[0], values(seed, (n,), dtype)[0]
     other = values(seed + 1, (n,), dtype)[0]
-    GPU.average_step(recorded, other, 0.1)
-    GPU.average_step(given, other, fake_cupy.asarray(np.array([0.1])))
-    np.testing.assert_array_equal(recorded.get(), given.get())
+    GPU.average_step(plain, other, 0.1)
+    GPU.average_step(recorded, other, fake_cupy.asarray(np.array([0.1])))
+    np.testing.assert_array_equal(plain.get(), recorded.get())
 
 
 @examples
