@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import records
-import torch
 
 from minigan.backend import default_threads
 from minigan.kernels.cpu import CpuKernels
@@ -57,6 +56,7 @@ def operands(layer: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def derivatives(kernels: Any, geometry: Geometry, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    """The three of DERIVATIVES."""
     return [
         kernels.conv2d(x, w, None, geometry),
         kernels.conv_transpose2d(y, w, None, geometry),
@@ -64,9 +64,12 @@ def derivatives(kernels: Any, geometry: Geometry, x: np.ndarray, w: np.ndarray, 
     ]
 
 
-def by_torch(layer: list[int], x: np.ndarray, w: np.ndarray, y: np.ndarray, memory_format: Any) -> list[np.ndarray]:
+def by_torch(layer: list[int], x: np.ndarray, w: np.ndarray, y: np.ndarray, memory_format: str) -> list[np.ndarray]:
+    import torch
+
     *_, stride, padding = layer
-    input, weight, cotangent = (torch.from_numpy(a).contiguous(memory_format=memory_format) for a in (x, w, y))
+    layout = getattr(torch, memory_format)
+    input, weight, cotangent = (torch.from_numpy(a).contiguous(memory_format=layout) for a in (x, w, y))
     input.requires_grad_(), weight.requires_grad_()
     output = torch.nn.functional.conv2d(input, weight, stride=stride, padding=padding)
     output.backward(cotangent)
@@ -84,7 +87,7 @@ def main() -> None:
         exact = derivatives(CpuKernels(1, "im2col"), geometry, *(a.astype(np.float64) for a in arrays))
         layouts = [
             errors(by_torch(layer, *arrays, memory_format), exact)
-            for memory_format in (torch.contiguous_format, torch.channels_last)
+            for memory_format in ("contiguous_format", "channels_last")
         ]
         theirs = list(map(min, *layouts))
         golden.append({"layer": layer, "errors": theirs})
