@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import CONTESTANTS, Unavailable
+from contestants import CONTESTANTS, Unavailable, contestants_for
 from contestants.process import Process
 from contestants.workloads import WORKLOADS
 
@@ -187,8 +187,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--contestants",
         choices=CONTESTANTS,
-        default=list(CONTESTANTS),
-        help=f"{', '.join(CONTESTANTS)}; ratios are to the first",
+        help=f"{', '.join(CONTESTANTS)} (default: all for the device); ratios are to the first",
         **choice,
     )
     parser.add_argument(
@@ -223,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows = race(
                 workload,
                 update,
-                options.contestants,
+                options.contestants or contestants_for(options.device),
                 threads=options.threads,
                 device=options.device,
                 rounds=options.rounds or (5 if options.quick else 15),

@@ -93,7 +93,7 @@ def parts(results: Path) -> list[Part]:
             "training steps beside PyTorch's on the same GPU",
             script(
                 "compare_frameworks.py",
-                "--device cuda --quick --contestants minigan pytorch pytorch-channels-last",
+                "--device cuda --quick --contestants minigan minigan-graph pytorch pytorch-channels-last pytorch-graph",
                 json="frameworks.json",
             ),
             limit=150,

@@ -6,7 +6,7 @@
     load(state)
         Set the parameters (float32 arrays under PyTorch's names) and forget the optimizers' history.
     use_dropout(active)
-        Dropout off makes the losses comparable: engines draw different masks.
+        Dropout off makes the losses comparable: engines draw different masks. Called before the first step.
     prepare(real, latents, fresh_latents) -> batch
         Put one batch where and how the framework likes it best (device, memory layout); not timed.
         Shapes: real (N, *image) in [-1, 1], both latents (N, 100); workloads that reuse the fakes, and
@@ -31,11 +31,18 @@ from contestants.workloads import Workload
 # row -> module, class, keyword arguments
 CONTESTANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "minigan": ("minigan", "Minigan", {}),
+    "minigan-graph": ("minigan", "Minigan", {"graph": True}),
     "pytorch": ("pytorch", "PyTorch", {}),
     "pytorch-channels-last": ("pytorch", "PyTorch", {"channels_last": True}),
     "pytorch-compile": ("pytorch", "PyTorch", {"compiled": True}),
+    "pytorch-graph": ("pytorch", "PyTorch", {"graph": True}),
     "tensorflow": ("tensorflow", "TensorFlow", {}),
 }
+
+
+def contestants_for(device: str) -> list[str]:
+    """The rows of a race on the device "cpu" or "cuda": graphs are of GPUs."""
+    return [name for name, (_, _, variant) in CONTESTANTS.items() if device == "cuda" or "graph" not in variant]
 
 
 class Unavailable(Exception):

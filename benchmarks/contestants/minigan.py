@@ -1,4 +1,7 @@
-"""minigan: its own training algorithm on networks built from the tables, fed with the given latents."""
+"""minigan: its own training algorithm on networks built from the tables, fed with the given latents.
+
+On a GPU also with the step recorded as a CUDA graph, as `minigan train --cuda-graph` does it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from minigan.backend import DeviceError, configure_cpu
 from minigan.gan import presets
 from minigan.gan.algorithm import GAN, Report
 from minigan.gan.batch import Batch
+from minigan.gan.captured import CapturedStep
 from minigan.gan.config import Config
 
 Prepared = tuple[Batch, list[mg.Tensor]]
@@ -47,18 +51,22 @@ def _module(layer: workloads.Layer, streams: presets.Streams) -> nn.Module:
 
 
 class GivenLatents(GAN):
-    """The algorithm, taking its latents from a list instead of drawing them."""
+    """The algorithm, taking the latents of every step from a list instead of drawing them."""
 
     given: list[mg.Tensor]
 
+    def step(self, batch: Batch) -> Report:
+        self.not_taken = iter(self.given)
+        return super().step(batch)
+
     def latents(self, count: int, rng: object = None) -> mg.Tensor:
-        return self.given.pop(0)
+        return next(self.not_taken)
 
 
 class Minigan:
-    def __init__(self, workload: Workload, update: str, *, threads: int, device: str) -> None:
+    def __init__(self, workload: Workload, update: str, *, threads: int, device: str, graph: bool = False) -> None:
         configure_cpu(threads=threads)
-        self.workload, self.device = workload, device
+        self.workload, self.device, self.graph = workload, device, graph
 
         def build(_: Config, streams: presets.Streams) -> presets.Players:
             return {name: network(layers, streams) for name, layers in workload.players().items()}
@@ -75,12 +83,24 @@ class Minigan:
             beta2=workloads.BETA2,
             adam_eps=workloads.ADAM_EPS,
             update=update,
-            fresh_latents=workload.fresh_latents,
+            fresh_latents=workload.fresh_latents and update == "alternating",
         )
         try:
             self.gan = GivenLatents(config, device)
         except DeviceError as error:
             raise Unavailable(str(error)) from error
+        if graph:
+            self._record()
+
+    def _record(self) -> None:
+        """Record a step as a graph, which reads the latents from where the recording found them."""
+        size = self.workload.batch
+        shapes = (size, *self.workload.image), (size, workloads.LATENT), (size, workloads.LATENT)
+        batch, self.gan.given = self.prepare(*(np.zeros(shape, np.float32) for shape in shapes))
+        self.captured = CapturedStep(self.gan)
+        self.captured(batch)
+        if self.captured.problem is not None:
+            raise Unavailable(self.captured.problem)
 
     def load(self, state: dict[str, np.ndarray]) -> None:
         for player, module in self.gan.modules.items():
@@ -96,6 +116,8 @@ class Minigan:
         for _, module in self.gan.discriminator.named_modules():
             if isinstance(module, nn.Dropout):
                 module.train(active)
+        if self.graph:
+            self._record()
 
     def prepare(self, real: np.ndarray, latents: np.ndarray, fresh_latents: np.ndarray) -> Prepared:
         images, *both = (mg.tensor(array, device=self.device) for array in (real, latents, fresh_latents))
@@ -103,7 +125,11 @@ class Minigan:
 
     def step(self, prepared: Prepared) -> Report:
         batch, latents = prepared
-        self.gan.given = list(latents)
+        if self.graph:
+            for given, new in zip(self.gan.given, latents, strict=True):
+                given.data[...] = new.data
+            return self.captured(batch)
+        self.gan.given = latents
         return self.gan.step(batch)
 
     def read(self, report: Report) -> tuple[float, float]:
