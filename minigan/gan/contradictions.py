@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import nn
+from . import presets
 from .config import Config
 
 
@@ -54,12 +55,29 @@ def contradictions(config: Config, discriminator: nn.Module) -> list[str]:
             "add --optimizer rmsprop, or --beta1 0 (of adam) or --momentum 0 (of sgd)",
         ),
         (
-            c.momentum > 0 and c.optimizer != "sgd",
-            f"momentum is a setting of sgd, and has no effect on {c.optimizer}: add --optimizer sgd, or leave it out",
-        ),
-        (
             c.update == "simultaneous" and c.fresh_latents,
             "simultaneous updates take both gradients from one set of fakes, so fresh_latents has no effect",
         ),
     )
-    return [message for applies, message in checks if applies]
+    return [message for applies, message in checks if applies] + _idle(config)
+
+
+def _idle(config: Config) -> list[str]:
+    """One message for every setting, other than the preset's, of something that is not in use."""
+    c, preset = config, presets.configure(config.preset)
+    adam, step = (c.optimizer == "adam", "--optimizer adam"), (c.lr_schedule == "step", "--lr-schedule step")
+    owners = {
+        "beta1": adam,
+        "beta2": adam,
+        "adam_eps": adam,
+        "momentum": (c.optimizer == "sgd", "--optimizer sgd"),
+        "lr_decay": step,
+        "lr_decay_every": step,
+        "penalty_weight": (c.penalty != "none", "--penalty"),
+        "regularised": (c.l1 > 0 or c.l2 > 0, "--l1 or --l2"),
+    }
+    return [
+        f"{name} {getattr(c, name)} has no effect without {owner}: add that, or leave it out"
+        for name, (used, owner) in owners.items()
+        if not used and getattr(c, name) != getattr(preset, name)
+    ]

@@ -117,12 +117,13 @@ class Digits(Evaluator):
         features, probabilities = digit_features(fakes, self.backend)
         fid = metrics.frechet_distance(self.real_features, features)
         kid = metrics.kernel_distance(self.real_features, features, subsets=100, subset_size=FEWEST, rng=self.rng())
+        spread = kid.std if len(features) > FEWEST else None  # else every subset is the whole
         prdc = metrics.precision_recall_density_coverage(self.real_features, features, k=5)
         ndb = metrics.compare_bins(self.bins, fakes, significance=0.05)
         bins: Protocol = {"data": f"{self.train.name} train", "bins of": int(self.bins.counts.sum()), "K": 100}
         return [
             self.score("FID", fid, self.basis),
-            self.score("KID", kid.mean, self.basis | {"subsets": 100, "subset size": FEWEST}, kid.std),
+            self.score("KID", kid.mean, self.basis | {"subsets": 100, "subset size": FEWEST}, spread),
             *(self.score(name, value, self.basis | {"k": 5}) for name, value in prdc._asdict().items()),
             self.score("NDB/K", ndb.share, bins | {"significance": 0.05}),
             *(self.class_scores(probabilities) if self.has_classes else []),

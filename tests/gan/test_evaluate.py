@@ -95,6 +95,12 @@ def test_the_same_fakes_score_the_same(mnist_scores):
     assert again.scores(fakes) == evaluator(presets.configure("dcgan"), 200).scores(fakes)
 
 
+def test_kid_has_a_spread_where_its_subsets_differ():
+    for samples, spreads in ((100, False), (101, True)):
+        kid = evaluator(presets.configure("dcgan"), samples).scores(as_fakes(IMAGES[:samples]))[1]
+        assert (kid.name, kid.spread is not None) == ("KID", spreads)
+
+
 def test_stacked_digits():
     config = presets.configure("dcgan28-rgb", data="stacked-mnist")
     judge = evaluator(config, 300)

@@ -346,7 +346,11 @@ def assert_equal(a, b):
         ("wgan-gp", {"weight_clip": 0.01, "beta1": 0.0}, "both bound the critic's slope"),
         ("wgan", {"optimizer": "adam"}, "unstable under an optimizer with momentum"),
         ("wgan", {"optimizer": "sgd", "momentum": 0.9}, "unstable under an optimizer with momentum"),
-        ("mlp-2d", {"momentum": 0.9}, "momentum is a setting of sgd, and has no effect on adam"),
+        ("mlp-2d", {"momentum": 0.9}, "momentum 0.9 has no effect without --optimizer sgd: add that, or leave it out"),
+        ("mlp-2d", {"optimizer": "rmsprop", "beta1": 0.9}, "beta1 0.9 has no effect without --optimizer adam"),
+        ("mlp-2d", {"penalty_weight": 1.0}, "penalty_weight 1.0 has no effect without --penalty"),
+        ("wgan-gp", {"lr_decay_every": 50}, "lr_decay_every 50 has no effect without --lr-schedule step"),
+        ("mlp-2d", {"regularised": "generator"}, "regularised generator has no effect without --l1 or --l2"),
         ("mlp", {"update": "simultaneous"}, "fresh_latents has no effect"),
     ],
 )
@@ -354,6 +358,21 @@ def test_contradictions_draw_a_warning_that_explains(preset, settings, message):
     with pytest.warns(ConfigWarning, match=message) as caught:
         GAN(presets.configure(preset, **settings))
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "sgd", "momentum": 0.9},
+        {"lr_schedule": "step", "lr_decay": 0.5, "lr_decay_every": 5},
+        {"l1": 0.1, "regularised": "generator"},
+        {"penalty": "r1", "penalty_weight": 0.1, "beta1": 0.0, "beta2": 0.99, "adam_eps": 1e-6},
+    ],
+)
+def test_what_has_an_effect_draws_no_warning(settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        create(presets.configure("mlp-2d", **settings))
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
