@@ -15,7 +15,8 @@ from tqdm import tqdm
 from ..backend import get_backend
 from .catalog import CATALOG
 from .check import Errors, check_example, kernels
-from .mutants import EXAMPLES, Mutant, all_mutants
+from .mutant import EXAMPLES, Mutant
+from .mutants import all_mutants
 from .report import GradientError
 
 

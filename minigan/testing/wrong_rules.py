@@ -15,7 +15,7 @@ from ..ops.elementwise import LeakyReLUGrad, MaskScale, Where
 from ..ops.linalg import MatMul
 from ..ops.reduce import sum_to
 from ..ops.shape import Crop, Pad, Permute, Scatter
-from .mutants import Mutant, Rule
+from .mutant import Mutant, Rule
 
 
 def specific_mutants() -> list[Mutant]:
