@@ -23,7 +23,7 @@ from minigan import backend as backends
 from minigan import checkpoint
 from minigan.cli import main
 from minigan.gan import Algorithm, Config
-from minigan.gan.reporters import Pictures
+from minigan.gan.reporters import Pictures, Progress
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +218,28 @@ def test_going_back_to_an_earlier_checkpoint_forgets_what_came_after(run, tmp_pa
     assert metrics(back) == metrics(trained)
     pictures = {path.name: path.read_bytes() for path in (trained / "samples").iterdir()}
     assert {path.name: path.read_bytes() for path in (back / "samples").iterdir()} == pictures
+
+
+def test_ctrl_c_after_going_back_leaves_no_later_checkpoint_to_go_on_from(run, tmp_path, trained, monkeypatch):
+    (trained / "checkpoints/step_mine.npz").write_bytes(b"a copy under a name of one's own")
+    earlier = (trained / "checkpoints/step_00000003.npz").rename(tmp_path / "earlier.npz")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, [4])
+        code, output, _ = run(*RESUME, "--checkpoint", earlier)
+    assert code == 130 and "stopped after step 4" in output
+    assert checkpoints(trained) == ["step_00000004.npz", "step_mine.npz"]
+    (trained / "checkpoints/step_mine.npz").unlink()
+    assert "generator of step 4" in run("sample", "out", "-o", "x.png")[1]
+
+
+def test_a_run_stopped_right_after_going_back_holds_the_checkpoint_it_went_back_to(run, tmp_path, trained, monkeypatch):
+    earlier = (trained / "checkpoints/step_00000003.npz").rename(tmp_path / "earlier.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "start", lambda self, trainer: setattr(trainer, "stopping", True))
+        patch.setattr(Progress, "finish", lambda *_: None)
+        assert run(*RESUME, "--checkpoint", earlier)[0] == 130
+    assert checkpoints(trained) == ["step_00000003.npz"]
+    assert arrays(trained / "checkpoints/step_00000003.npz") == arrays(earlier)
 
 
 def test_sample_draws_a_picture(run, tmp_path, trained):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,7 @@ class Pictures(Reporter):
         self.run = run
 
     def start(self, trainer: Trainer) -> None:
-        for path in self.run.samples.glob("step_*.png"):
-            if int(path.stem[5:]) > trainer.step:
-                path.unlink()
+        _remove_later(self.run.samples.glob("step_*.png"), trainer.step)
         if trainer.step == 0:
             self.draw(trainer)
 
@@ -111,27 +110,36 @@ class Pictures(Reporter):
 
 
 class Checkpoints(Reporter):
-    """checkpoints/: the whole state every config.checkpoint_every steps and at the end, never one that diverged."""
+    """checkpoints/: the whole state every config.checkpoint_every steps and at the end, never one that diverged.
+
+    A run that goes on from an earlier step drops the later ones: what continues it next shall not take them up.
+    """
 
     def __init__(self, run: Run):
-        self.run, self.saved = run, -1
+        self.run = run
 
     def start(self, trainer: Trainer) -> None:
-        if trainer.step:
-            self.saved = trainer.step
+        _remove_later(self.run.checkpoints.glob("step_*.npz"), trainer.step)
 
     def after_step(self, trainer: Trainer, report: Any) -> None:
         if trainer.step % trainer.config.checkpoint_every == 0:
             self.save(trainer)
 
     def finish(self, trainer: Trainer) -> None:
-        if trainer.step != self.saved and not trainer.failed:
+        if not trainer.failed and not self.run.checkpoint_path(trainer.step).exists():
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
         trainer.check_parameters()
         self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm)
-        self.saved = trainer.step
+
+
+def _remove_later(paths: Iterable[Path], step: int) -> None:
+    """Remove those files step_N that are of a later step; a name with no number is not of the run's making."""
+    for path in paths:
+        number = path.stem.removeprefix("step_")
+        if number.isdigit() and int(number) > step:
+            path.unlink()
 
 
 class LossPlot(Reporter):
