@@ -500,11 +500,21 @@ def test_a_resume_of_what_is_no_run(refused, tmp_path):
     assert "out is not a run: it has no config.json" in refused(*RESUME)
 
 
-def test_a_resume_without_a_checkpoint(refused, trained):
-    for path in (trained / "checkpoints").iterdir():
+def test_a_run_killed_before_its_first_checkpoint_starts_from_its_beginning(run, refused, tmp_path, trained):
+    run(*TRAIN, "--out", "killed", "--steps", 2)
+    killed = tmp_path / "killed"
+    for path in (*(killed / "checkpoints").iterdir(), killed / "progress.gif"):
         path.unlink()
-    assert "out holds no checkpoint yet" in refused(*RESUME)
-    assert "out holds no checkpoint yet" in refused("sample", "out", "-o", "x.png")
+    error = refused("sample", "killed", "-o", "x.png")
+    assert "killed holds no checkpoint yet: train it with --out killed --resume" in error
+    resume = ("train", "--out", "killed", "--resume", "--threads", 1)
+    assert "keeps its configuration, but seed: 0 -> 7" in refused(*resume, "--seed", 7)
+    code, output, _ = run(*resume, "--steps", 8)
+    assert code == 0 and "killed holds no checkpoint yet: it starts from its beginning" in output
+    assert checkpoints(killed) == checkpoints(trained)
+    assert arrays(killed / "checkpoints/step_00000008.npz") == arrays(trained / "checkpoints/step_00000008.npz")
+    assert metrics(killed) == metrics(trained)
+    assert (killed / "progress.gif").read_bytes() == (trained / "progress.gif").read_bytes()
 
 
 def cut(path):

@@ -78,17 +78,24 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
     if args.out is None:
         raise ValueError("--resume needs --out DIR: the run to continue")
     run = Run.open(args.out)
-    config = run.config().replace(**_given(args))
-    algorithm, state = run.load(_device(config), args.checkpoint)
+    begun = run.config()
+    config = begun.replace(**_given(args))
+    device = _device(config)
+    if args.checkpoint or run.has_checkpoint():
+        algorithm, state = run.load(device, args.checkpoint)
+        step = state["step"]
+    else:
+        print(f"{run.directory} holds no checkpoint yet: it starts from its beginning")
+        algorithm, step = create(begun, device), 0
     dataset = _dataset(algorithm.config)
     config = _with_epochs(args, config, dataset)
     changed = "; ".join(algorithm.config.differences(config, resuming=True))
     if changed:
         raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave that as it was")
-    if config.steps < state["step"]:
-        raise ValueError(f"the run has done {state['step']} steps already, and cannot end at step {config.steps}")
+    if config.steps < step:
+        raise ValueError(f"the run has done {step} steps already, and cannot end at step {config.steps}")
     run.save_config(config)
-    return _trainer(config, algorithm, dataset, run, state["step"]), run.directory
+    return _trainer(config, algorithm, dataset, run, step), run.directory
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
