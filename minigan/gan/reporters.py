@@ -104,9 +104,14 @@ class Pictures(Reporter):
         images.save_png(picture(trainer.config, fakes, columns), self.run.samples / f"step_{trainer.step:08d}.png")
 
     def finish(self, trainer: Trainer) -> None:
-        frames = [Image.open(path) for path in sorted(self.run.samples.glob("step_*.png"))]
+        frames = [_read(path) for path in sorted(self.run.samples.glob("step_*.png"))]
         if frames:  # the user may have thrown them away
             images.save_gif(frames, self.run.gif_path)
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as picture:  # a long run has more pictures than a process may have open files
+        return picture.copy()
 
 
 class Checkpoints(Reporter):
