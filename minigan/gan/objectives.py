@@ -16,12 +16,15 @@ from ..ops import binary_cross_entropy, relu
 class Objective(Protocol):
     """A pair of losses, one for each player; both are minimised.
 
-    has_target: whether real_target means anything; relative: whether the generator's loss reads real logits too.
+    has_target: whether real_target means anything; relative: whether the generator's loss reads real logits too;
+    probability: whether D(x) = s(C(x)) is the probability that x is real. Elsewhere C(x) is a score, or (least_squares)
+    itself an estimate of the target.
     """
 
     name: str
     has_target: bool
     relative: bool
+    probability: bool
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor: ...
 
@@ -42,6 +45,7 @@ class Minimax:
     name = "minimax"
     has_target = True
     relative = False
+    probability = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         return binary_cross_entropy(real_logits, real_target) + binary_cross_entropy(fake_logits, 0.0)
@@ -73,6 +77,7 @@ class LeastSquares:
     name = "least_squares"
     has_target = True
     relative = False
+    probability = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         return 0.5 * ((real_logits - real_target) ** 2).mean() + 0.5 * (fake_logits**2).mean()
@@ -91,6 +96,7 @@ class Wasserstein:
     name = "wasserstein"
     has_target = False
     relative = False
+    probability = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         _no_smoothing(self, real_target)
@@ -110,6 +116,7 @@ class Hinge:
     name = "hinge"
     has_target = False
     relative = False
+    probability = False
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         _no_smoothing(self, real_target)
@@ -130,6 +137,7 @@ class Relativistic:
     name = "relativistic"
     has_target = True
     relative = True
+    probability = False  # but the sigmoid of a difference is one: that this is more real than the mean of those
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0) -> Tensor:
         relative_real, relative_fake = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()

@@ -49,11 +49,17 @@ class Report:
     def generator_loss(self) -> Tensor:
         return self.losses["g_loss"]
 
-    def numbers(self) -> dict[str, float]:
-        """The losses, and the mean D(x), D(G(z)) before and after the discriminator's step."""
+    def numbers(self, probability: bool = True) -> dict[str, float]:
+        """The losses, and what the discriminator says of x, and of G(z) before and after its step.
+
+        That is the mean D = s(C), or the mean output C where the objective makes no probability of it.
+        """
+        outputs = {
+            "d_real": self.real_logits,
+            "d_fake_before": self.fake_logits,
+            "d_fake_after": self.updated_fake_logits,
+        }
         return {
             **{name: loss.item() for name, loss in self.losses.items()},
-            "d_real": self.real_logits.sigmoid().mean().item(),
-            "d_fake_before": self.fake_logits.sigmoid().mean().item(),
-            "d_fake_after": self.updated_fake_logits.sigmoid().mean().item(),
+            **{name: (c.sigmoid() if probability else c).mean().item() for name, c in outputs.items()},
         }

@@ -23,7 +23,10 @@ ROWS, POINTS = 8, 2000  # rows of images, or points, in the pictures of a run
 
 
 class Progress(Reporter):
-    """A progress bar: losses, D(x), D(G(z)) before and after the discriminator's step, images a second, time left."""
+    """A progress bar: losses, D(x), D(G(z)) before and after the discriminator's step, images a second, time left.
+
+    C(x), C(G(z)) where the discriminator gives no probability.
+    """
 
     def start(self, trainer: Trainer) -> None:
         self.bar = tqdm(
@@ -36,14 +39,20 @@ class Progress(Reporter):
 
     def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         rate = (trainer.step - self.first) * trainer.config.images_per_step / (time.perf_counter() - self.started)
+        c = _discriminator(trainer)
         self.bar.set_postfix_str(
-            f"D {numbers['d_loss']:.2f} G {numbers['g_loss']:.2f} D(x) {numbers['d_real']:.2f} "
-            f"D(G(z)) {numbers['d_fake_before']:.2f}/{numbers['d_fake_after']:.2f} {rate:.0f} images/s",
+            f"D {numbers['d_loss']:.2f} G {numbers['g_loss']:.2f} {c}(x) {numbers['d_real']:.2f} "
+            f"{c}(G(z)) {numbers['d_fake_before']:.2f}/{numbers['d_fake_after']:.2f} {rate:.0f} images/s",
             refresh=False,
         )
 
     def finish(self, trainer: Trainer) -> None:
         self.bar.close()
+
+
+def _discriminator(trainer: Trainer) -> str:
+    """What the discriminator's means are means of: D, a probability, or C, its output as it is."""
+    return "D" if trainer.algorithm.objective.probability else "C"
 
 
 class Metrics(Reporter):
@@ -162,17 +171,16 @@ class LossPlot(Reporter):
             return
         with self.run.metrics_path.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        steps = [int(row["step"]) for row in rows]
+        steps, c = [int(row["step"]) for row in rows], _discriminator(trainer)
         figure = Figure(figsize=(8, 5), layout="constrained")
-        losses, beliefs = figure.subplots(2, 1, sharex=True)
-        for axes, columns, label in (
-            (losses, ("d_loss", "g_loss"), "loss"),
-            (beliefs, ("d_real", "d_fake_before", "d_fake_after"), "mean D"),
-        ):
-            for column in columns:
-                axes.plot(steps, [float(row[column]) for row in rows], label=column, linewidth=1)
+        losses, outputs = figure.subplots(2, 1, sharex=True)
+        loss_curves = {"d_loss": "discriminator", "g_loss": "generator"}
+        output_curves = {"d_real": f"{c}(x)", "d_fake_before": f"{c}(G(z)) before", "d_fake_after": f"{c}(G(z)) after"}
+        for axes, curves, label in ((losses, loss_curves, "loss"), (outputs, output_curves, f"mean {c}")):
+            for column, name in curves.items():
+                axes.plot(steps, [float(row[column]) for row in rows], label=name, linewidth=1)
             axes.set_ylabel(label)
             axes.legend(loc="upper right")
-        beliefs.set_xlabel("step")
+        outputs.set_xlabel("step")
         with replacing(self.run.directory / "losses.png") as file:
             figure.savefig(file, format="png", dpi=110)

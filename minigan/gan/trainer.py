@@ -80,7 +80,7 @@ class Trainer:
             report = self._take_step(self.batch(self.step))
         self.step += 1
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-            numbers = report.numbers()
+            numbers = report.numbers(self.algorithm.objective.probability)
             self._check(numbers)
             for reporter in self.reporters:
                 reporter.log(self, numbers)

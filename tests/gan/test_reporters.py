@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from minigan.gan import Run, presets
-from minigan.gan.reporters import Pictures
+from minigan.gan import Run, objectives, presets
+from minigan.gan.reporters import LossPlot, Pictures, Progress
 
 
 @pytest.fixture
@@ -34,3 +34,39 @@ def test_a_gif_can_be_made_of_more_pictures_than_files_can_be_open(directory, fe
     Pictures(directory).finish(SimpleNamespace())
     with Image.open(directory.gif_path) as gif:
         assert gif.n_frames == 30
+
+
+NUMBERS = {"d_loss": 1.5, "g_loss": 2.5, "d_real": 0.25, "d_fake_before": -3.5, "d_fake_after": -4.5}
+LETTERS = {
+    "minimax": "D", "non_saturating": "D", "least_squares": "C", "wasserstein": "C", "hinge": "C", "relativistic": "C",
+}  # fmt: skip
+
+
+def trained_by(objective):
+    config = SimpleNamespace(steps=10, images_per_step=4)
+    return SimpleNamespace(step=0, config=config, algorithm=SimpleNamespace(objective=objectives.get(objective)))
+
+
+@pytest.mark.parametrize("objective", objectives.ALL)
+def test_the_progress_line_calls_only_a_probability_d(objective, capsys):
+    progress, trainer, c = Progress(), trained_by(objective), LETTERS[objective]
+    progress.start(trainer)
+    progress.log(trainer, NUMBERS)
+    progress.finish(trainer)
+    assert f"D 1.50 G 2.50 {c}(x) 0.25 {c}(G(z)) -3.50/-4.50 0 images/s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("objective", ["non_saturating", "hinge"])
+def test_the_plot_of_the_metrics_calls_only_a_probability_d(objective, directory, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure")
+    drawn = []
+    monkeypatch.setattr(figure.Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    rows = [["step", *NUMBERS], ["25", *map(str, NUMBERS.values())], ["50", *map(str, NUMBERS.values())]]
+    directory.metrics_path.write_text("".join(",".join(row) + "\n" for row in rows))
+    LossPlot(directory).finish(trained_by(objective))
+    losses, outputs = drawn[0].axes
+    assert [line.get_label() for line in losses.lines] == ["discriminator", "generator"]
+    c = LETTERS[objective]
+    assert outputs.get_ylabel() == f"mean {c}"
+    curves = {line.get_label(): list(line.get_ydata()) for line in outputs.lines}
+    assert curves == {f"{c}(x)": [0.25] * 2, f"{c}(G(z)) before": [-3.5] * 2, f"{c}(G(z)) after": [-4.5] * 2}

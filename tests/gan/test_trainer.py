@@ -63,6 +63,22 @@ def test_reporters_hear_of_every_step_and_of_logged_ones_before(make):
     assert all(type(number) is float for number in listener.numbers.values())
 
 
+@pytest.mark.filterwarnings("ignore:nothing bounds the slope")
+@pytest.mark.parametrize(
+    "objective", ["minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
+)
+def test_the_discriminators_numbers_are_probabilities_only_where_its_objective_makes_them(make, objective):
+    listener = Listener()
+    listener.after_step = lambda trainer, report: setattr(listener, "report", report)
+    make([listener], steps=1, objective=objective).run()
+    report = listener.report
+    logits = [c.numpy() for c in (report.real_logits, report.fake_logits, report.updated_fake_logits)]
+    said = [listener.numbers[name] for name in ("d_real", "d_fake_before", "d_fake_after")]
+    if objective in ("minimax", "non_saturating"):
+        logits = [1 / (1 + np.exp(-c)) for c in logits]
+    assert said == pytest.approx([c.mean() for c in logits], rel=1e-5, abs=1e-7)
+
+
 def test_reporters_finish_in_reverse_order_also_when_one_fails(make):
     heard = []
     reporters = [Listener("a", heard), Listener("b", heard, fails="finish"), Listener("c", heard)]
