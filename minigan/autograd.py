@@ -10,6 +10,7 @@ away with the last Tensor that stands at its end.
 from __future__ import annotations
 
 import heapq
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,11 +54,11 @@ class Version:
         self.writer = writer
 
 
-class _GradientMode:
+class _GradientMode(threading.local):
     enabled = True
 
 
-_mode = _GradientMode()  # the one global of the engine
+_mode = _GradientMode()  # the one global of the engine, every thread's own
 
 
 @contextmanager
@@ -250,7 +251,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, device: st
     array = backend.asarray(data, dtype=dtype)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a Tensor holds floats, integers or booleans, got {array.dtype}")
-    return Tensor(array.copy() if array is data else array, backend, requires_grad)
+    shared = array is data or array.base is not None  # a base: the view of an array's subclass
+    return Tensor(array.copy() if shared else array, backend, requires_grad)
 
 
 class Function:
@@ -354,9 +356,10 @@ def _check_match(function: Function, inputs: Sequence[Tensor]) -> None:
     devices = list(dict.fromkeys(t.device for t in inputs))
     if len(devices) > 1:
         raise DeviceError(f"{function.name} got Tensors on {' and '.join(devices)}: move one with .to(device)")
-    floats = list(dict.fromkeys(str(t.dtype) for t in inputs if t.dtype.kind == "f"))
-    if len(floats) > 1:
-        raise TypeError(f"{function.name} got Tensors of {' and '.join(floats)}: convert one with .astype(dtype)")
+    dtypes = list(dict.fromkeys(t.dtype for t in inputs if t.dtype.kind != "c"))
+    if len(dtypes) > 1 and any(dtype.kind == "f" for dtype in dtypes):
+        names = " and ".join(map(str, dtypes))
+        raise TypeError(f"{function.name} got Tensors of {names}: convert one with .astype(dtype)")
 
 
 def _written_over(function: Function, what: str, tensor: Tensor) -> GraphError:

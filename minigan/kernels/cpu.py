@@ -120,11 +120,16 @@ class CpuKernels(ReferenceKernels):
         return self._chain(chain, cotangent, y)
 
     def sigmoid(self, x):
+        if x.dtype.kind == "c":
+            return super().sigmoid(x)
+
         def chain(out, x):
-            np.multiply(x, 0.5, out=out)
-            np.tanh(out, out=out)
-            np.multiply(out, 0.5, out=out)
-            np.add(out, 0.5, out=out)
+            np.abs(x, out=out)
+            np.negative(out, out=out)
+            np.exp(out, out=out)
+            total = out + 1
+            np.maximum(out, np.greater(x, 0, out=self.blocks.empty_like(x, bool)), out=out)
+            np.divide(out, total, out=out)
 
         return self._chain(chain, x)
 
@@ -150,8 +155,7 @@ class CpuKernels(ReferenceKernels):
             np.maximum(x, out, out=out)
 
         def chain_of_zero(out, x):
-            np.copyto(out, np.greater(x, 0, out=self.blocks.empty_like(x, bool)))
-            np.multiply(out, x, out=out)
+            np.clip(x, 0, np.inf, out=out)
 
         return self._chain(chain if slope else chain_of_zero, x)
 
@@ -165,7 +169,14 @@ class CpuKernels(ReferenceKernels):
             np.add(out, slope, out=out)  # (1 - slope) + slope rounds to 1
             np.multiply(out, cotangent, out=out)
 
-        return self._chain(chain, cotangent, x)
+        def chain_of_zero(out, cotangent, x):  # the bits of the cotangent, or none
+            integers = f"i{out.itemsize}"
+            bits = out.view(integers)
+            np.copyto(bits, np.greater(x, 0, out=self.blocks.empty_like(x, bool)))
+            np.negative(bits, out=bits)
+            np.bitwise_and(bits, cotangent.view(integers), out=bits)
+
+        return self._chain(chain if slope else chain_of_zero, cotangent, x)
 
     def mask_scale(self, x, mask, scale: float):
         def chain(out, x, mask):

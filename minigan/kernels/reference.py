@@ -83,8 +83,11 @@ class ReferenceKernels:
         return cotangent * (1 - y * y)
 
     def sigmoid(self, x):
-        """1 / (1 + exp(-x)), written so that no x overflows."""
-        return 0.5 * self.xp.tanh(0.5 * x) + 0.5
+        """1 / (1 + exp(-x)), written so that no x overflows and small values keep their digits."""
+        xp = self.xp
+        positive = x.real > 0
+        e = xp.exp(xp.where(positive, -x, x))
+        return xp.where(positive, 1, e) / (1 + e)
 
     def softplus(self, x):
         """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
@@ -100,15 +103,17 @@ class ReferenceKernels:
         return terms.mean()
 
     def binary_cross_entropy_grad(self, cotangent, x, target: float):
-        """cotangent (sigmoid(x) - target) / n for a cotangent of one element."""
-        return cotangent * (1 / x.size) * (self.sigmoid(x) - target)
+        """cotangent (sigmoid(x) - target) / n for a cotangent of one element; sigmoid(x) - 1 = -sigmoid(-x)."""
+        difference = (1 - target) * self.sigmoid(x) - target * self.sigmoid(-x)
+        return cotangent * (1 / x.size) * difference
 
     def leaky_relu(self, x, slope: float):
-        return self.xp.where(x > 0, x, x * slope)
+        """x where x > 0, slope * x elsewhere; a slope of 0 makes 0 of -inf too."""
+        return self.xp.where(x > 0, x, x * slope) if slope else self.xp.maximum(x, 0)
 
     def leaky_relu_grad(self, cotangent, x, slope: float):
         """cotangent where x > 0, slope * cotangent elsewhere (at 0 too)."""
-        return self.xp.where(x > 0, cotangent, cotangent * slope)
+        return self.xp.where(x > 0, cotangent, cotangent * slope if slope else 0)
 
     def bias_leaky_relu(self, x, bias, slope: float):
         """leaky_relu(x + bias), x (N, C, ...) and bias (C,)."""

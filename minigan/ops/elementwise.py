@@ -61,7 +61,9 @@ class Multiply(Function):
 
 
 class Divide(Function):
-    """y = a / b;  dy/da = 1 / b, dy/db = -a / b^2."""
+    """y = a / b;  dy/da = 1 / b, dy/db = -y / b."""
+
+    reads = (1,)
 
     def forward(self, a, b):
         return self.kernels.divide(a, b)
@@ -70,7 +72,7 @@ class Divide(Function):
         a, b = self.inputs
         return (
             sum_to(cotangent / b, a.shape) if needs[0] else None,
-            sum_to(-cotangent * a / (b * b), b.shape) if needs[1] else None,
+            sum_to(-(cotangent / b) * self.output, b.shape) if needs[1] else None,
         )
 
 
@@ -99,6 +101,35 @@ class Scale(Function):
 
     def backward(self, cotangent, needs):
         return (cotangent * self.factor,)
+
+
+class Quotient(Function):
+    """y = x / c, for a number c."""
+
+    reads = ()
+
+    def __init__(self, divisor: float):
+        self.divisor = divisor
+
+    def forward(self, x):
+        return self.kernels.divide(x, self.divisor)
+
+    def backward(self, cotangent, needs):
+        return (Quotient(self.divisor)(cotangent),)
+
+
+class Reciprocal(Function):
+    """y = c / x, for a number c;  dy/dx = -y / x."""
+
+    def __init__(self, numerator: float):
+        self.numerator = numerator
+
+    def forward(self, x):
+        return self.kernels.divide(self.numerator, x)
+
+    def backward(self, cotangent, needs):
+        (x,) = self.inputs
+        return (-(cotangent / x) * self.output,)
 
 
 class Shift(Function):
@@ -394,8 +425,10 @@ def _tensor_like(value: Operand, like: Tensor) -> Tensor:
                 f"an array that is not on {like.device} met a Tensor that is: use mg.tensor(..., device=)"
             )
         if not hasattr(value, "dtype"):
-            dtype = like.dtype if like.dtype.kind in "fc" else None  # an integer Tensor does not round the value
-            value = Tensor(like.backend.asarray(value, dtype=dtype), like.backend)
+            array = like.backend.asarray(value, dtype=like.dtype if like.dtype.kind in "fc" else None)
+            value = Tensor(
+                array.astype("float32") if array.dtype.kind == "f" != like.dtype.kind else array, like.backend
+            )
         else:
             value = Tensor(value, like.backend)
     if value.dtype != like.dtype and value.dtype.kind in "iub" and like.dtype.kind == "f":
@@ -415,37 +448,46 @@ def _pair(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
 def add(a: Operand, b: Operand) -> Tensor:
     """a + b."""
     if isinstance(a, Tensor) and _number(b):
-        return Shift(_scalar(b, a))(a)
+        a, b = _with_number(a, b)
+        return Shift(b)(a)
     return add(b, a) if _number(a) else Add()(*_pair(a, b))
 
 
 def subtract(a: Operand, b: Operand) -> Tensor:
     """a - b."""
-    if isinstance(a, Tensor) and _number(b):
-        return Shift(-_scalar(b, a))(a)
+    if isinstance(a, Tensor) and _number(b) and a.dtype.kind in "fc":  # unsigned integers may not take a negative
+        return Shift(-_with_number(a, b)[1])(a)
     return add(negative(b), a) if _number(a) else Subtract()(*_pair(a, b))
 
 
 def multiply(a: Operand, b: Operand) -> Tensor:
     """a * b."""
     if isinstance(a, Tensor) and _number(b):
-        return Scale(_scalar(b, a))(a)
+        a, b = _with_number(a, b)
+        return Scale(b)(a)
     return multiply(b, a) if _number(a) else Multiply()(*_pair(a, b))
 
 
 def divide(a: Operand, b: Operand) -> Tensor:
     """a / b."""
     if isinstance(a, Tensor) and _number(b):
-        return Scale(1.0 / float(b))(_floating(a))
-    return multiply(power(b, -1.0), a) if _number(a) else Divide()(*_pair(a, b))
+        return Quotient(float(b))(_floating(a))
+    if _number(a):
+        return Reciprocal(float(a))(_floating(b))
+    a, b = _pair(a, b)
+    return Divide()(_floating(a), _floating(b))
 
 
-def _scalar(value: Operand, like: Tensor) -> float | int:
-    """A plain Python number: a NumPy scalar would promote float32 to float64."""
-    return float(value) if like.dtype.kind == "f" else value.item() if hasattr(value, "item") else value
+def _with_number(x: Tensor, number: Operand) -> tuple[Tensor, float | int]:
+    """x and a plain Python number (a NumPy scalar would promote float32); integers that meet a float become floats."""
+    if x.dtype.kind == "f":
+        return x, float(number)
+    number = number.item() if hasattr(number, "item") else number
+    return (_floating(x) if isinstance(number, float) else x), number
 
 
 def _floating(x: Tensor) -> Tensor:
+    """x, which becomes float32 where it holds integers or booleans."""
     return x if x.dtype.kind in "fc" else Tensor(x.data.astype("float32"), x.backend)
 
 
@@ -462,16 +504,16 @@ def negative(x: Tensor) -> Tensor:
 
 
 def exp(x: Tensor) -> Tensor:
-    return Exp()(x)
+    return Exp()(_floating(x))
 
 
 def log(x: Tensor) -> Tensor:
     """Natural logarithm."""
-    return Log()(x)
+    return Log()(_floating(x))
 
 
 def sqrt(x: Tensor) -> Tensor:
-    return Sqrt()(x)
+    return Sqrt()(_floating(x))
 
 
 def abs(x: Tensor) -> Tensor:
@@ -480,17 +522,17 @@ def abs(x: Tensor) -> Tensor:
 
 
 def tanh(x: Tensor) -> Tensor:
-    return Tanh()(x)
+    return Tanh()(_floating(x))
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return Sigmoid()(x)
+    return Sigmoid()(_floating(x))
 
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), finite for every finite x."""
-    return Softplus()(x)
+    return Softplus()(_floating(x))
 
 
 def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
@@ -518,7 +560,9 @@ def maximum(a: Operand, b: Operand) -> Tensor:
 def minimum(a: Operand, b: Operand) -> Tensor:
     """The smaller of a and b; where they are equal each gets half the gradient."""
     a, b = _pair(a, b)
-    return -maximum(-a, -b)
+    if a.dtype.kind in "fc":
+        return -maximum(-a, -b)
+    return Tensor(a.backend.xp.minimum(a.data, b.data), a.backend)  # integers may have no negative
 
 
 def clip(x: Tensor, low: float, high: float) -> Tensor:
@@ -530,11 +574,8 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
 
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     """a where condition, b elsewhere."""
-    like = a if isinstance(a, Tensor) else b
-    if not isinstance(like, Tensor):
-        raise TypeError("where(condition, a, b) takes at least one Tensor as a or b")
-    a, b = (_tensor_like(v, like) for v in (a, b))
-    array = condition.data if isinstance(condition, Tensor) else like.backend.asarray(condition)
+    a, b = _pair(a, b)
+    array = condition.data if isinstance(condition, Tensor) else a.backend.asarray(condition)
     return Where(array)(a, b)
 
 

@@ -90,7 +90,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     size = math.prod([x.shape[a] for a in axes])
     if size == 0:
         raise ShapeError(f"mean over axes {axes} of shape {x.shape}: there is nothing to average")
-    return Sum(axes, keepdims)(x) * (1.0 / size)
+    return Sum(axes, keepdims)(x) / size
 
 
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -106,12 +106,17 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Smallest element over the given axes (all by default)."""
-    return -max(-x, axis, keepdims)
+    if x.dtype.kind in "fc":
+        return -max(-x, axis, keepdims)
+    return Tensor(x.backend.kernels.min(x.data, _axes(x, axis), keepdims), x.backend)  # integers may have no negative
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """log of softmax(x) over one axis, without overflow."""
-    return LogSoftmax(_axes(x, axis)[0])(x)
+    axes = _axes(x, axis)
+    if len(axes) != 1:
+        raise ShapeError(f"softmax is over one axis, got {axis} for shape {x.shape}")
+    return LogSoftmax(axes[0])(x)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:

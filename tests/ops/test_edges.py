@@ -99,3 +99,53 @@ def test_empty_convolution_batch():
 def test_zero_dimensional_tensors():
     a, b = leaf(2.0), leaf(3.0)
     assert gradient(lambda a, b: a * b + a**2 - b / a, a, b) == [3 + 4 + 3 / 4, 2 - 1 / 2]
+
+
+@pytest.mark.parametrize("count", [5, 1 << 17])
+@pytest.mark.parametrize(("dtype", "magnitude"), [("float32", 80.0), ("float64", 700.0)])
+def test_the_tails_of_logistic_functions_keep_their_digits(dtype, magnitude, count):
+    """sigmoid(x) is exp(x) far to the left, which is the gradient of softplus and of both losses there."""
+    x = leaf(np.linspace(-magnitude, -20, count), dtype)
+    expected = np.exp(x.numpy().astype(np.float64))
+    expected = expected / (1 + expected)
+    rtol = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(mg.sigmoid(x).numpy(), expected, rtol=rtol)
+    np.testing.assert_allclose(gradient(mg.softplus, x)[0], expected, rtol=rtol)
+    for target, sign in ((0.0, 1), (1.0, -1)):
+        (g,) = gradient(lambda x, s=sign, t=target: count * mg.binary_cross_entropy(s * x, t), x)
+        np.testing.assert_allclose(g, expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("count", [4, 1 << 17])
+def test_relu_stops_what_is_not_finite(count):
+    x = leaf(np.tile([-np.inf, -1.0, 1.0, np.inf], count // 4), "float32")
+    y = mg.relu(x)
+    np.testing.assert_array_equal(y.numpy(), np.tile([0, 0, 1, np.inf], count // 4))
+    (g,) = mg.grad(y, x, mg.tensor(np.tile(np.float32([np.inf, np.nan, 2.0, 3.0]), count // 4)))
+    np.testing.assert_array_equal(g.numpy(), np.tile([0, 0, 2, 3], count // 4))
+    assert np.isnan(mg.relu(leaf([np.nan] * count, "float32")).numpy()).all()
+
+
+@pytest.mark.parametrize(("a", "b", "slope"), [(0.0, 1e-23, 0.0), (1e-23, 1e-23, -1e23), (1e20, 1e20, -1e-20)])
+def test_the_derivative_of_a_quotient_squares_nothing(a, b, slope):
+    a, b = leaf([a], "float32"), leaf([b], "float32")
+    np.testing.assert_allclose(mg.grad(a / b, b)[0].numpy(), [slope], rtol=1e-6)
+    np.testing.assert_allclose(mg.grad(float(a) / b, b)[0].numpy(), [slope], rtol=1e-6)
+
+
+def test_division_by_a_number_is_division():
+    x = np.arange(1.0, 1000.0)
+    for divisor in (3, 49, 0.7, 1e-320):
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal((mg.tensor(x) / divisor).numpy(), x / divisor)
+            np.testing.assert_array_equal((divisor / mg.tensor(x)).numpy(), divisor / x)
+    with np.errstate(divide="ignore"):
+        assert (mg.tensor([1.0]) / 0).item() == np.inf
+    assert mg.tensor(np.full(49, 0.1)).mean().item() == np.full(49, 0.1).sum() / 49
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+def test_the_least_of_integers(dtype):
+    least = np.array([np.iinfo(dtype).min if dtype != "bool" else False, 1], dtype)
+    assert mg.tensor(least).min().item() == least[0]
+    np.testing.assert_array_equal(mg.minimum(mg.tensor(least), mg.tensor(least[::-1].copy())).numpy(), [least[0]] * 2)

@@ -55,7 +55,32 @@ def test_integer_tensors_take_the_type_of_what_they_meet():
     np.testing.assert_array_equal((n - [0.5, 0.5]).numpy(), [0.5, 1.5])
     np.testing.assert_array_equal(mg.where([True, False], n, 0.5).numpy(), [1.0, 0.5])
     np.testing.assert_array_equal((n / 2).numpy(), [0.5, 1.0])
-    assert (n * 2).dtype.kind == "i"
+    assert (n * 2).dtype.kind == (n - 1).dtype.kind == "i"
+    for x in (
+        n * 0.5,
+        n + 0.5,
+        n - 0.5,
+        n / 2,
+        n / n,
+        1 / n,
+        n**2,
+        n.mean(),
+        n.exp(),
+        n.sigmoid(),
+        n.tanh(),
+        n.softplus(),
+    ):
+        assert x.dtype == np.float32
+    weight = mg.tensor([0.5, 0.5], requires_grad=True)
+    for y in (mg.where([True, False], n, weight), mg.maximum(n, weight), n * 0.5 * weight):
+        y.sum().backward()
+
+
+def test_integers_do_not_slip_into_operations_of_floats():
+    n, x = mg.tensor([[1, 2]]), mg.tensor([[0.5, 0.5]])
+    for call in (lambda: n @ x.T, lambda: mg.concatenate([n, x]), lambda: mg.nn.Linear(2, 3)(n)):
+        with pytest.raises(TypeError, match=r"got Tensors of int64 and float32: convert one with \.astype"):
+            call()
 
 
 @given(a=strategies.arrays((2, 3), "positive"))

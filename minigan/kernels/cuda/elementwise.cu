@@ -8,13 +8,14 @@
 extern "C" __global__ void leaky_relu(const REAL *x, REAL *y, long long n, double slope)
 {
     ELEMENT
-    y[i] = x[i] > 0 ? x[i] : x[i] * (REAL)slope;
+    bool kept = x[i] > 0 || x[i] != x[i];
+    y[i] = kept ? x[i] : slope == 0 ? 0 : x[i] * (REAL)slope;
 }
 
 extern "C" __global__ void leaky_relu_grad(const REAL *cotangent, const REAL *x, REAL *out, long long n, double slope)
 {
     ELEMENT
-    out[i] = x[i] > 0 ? cotangent[i] : cotangent[i] * (REAL)slope;
+    out[i] = x[i] > 0 ? cotangent[i] : slope == 0 ? 0 : cotangent[i] * (REAL)slope;
 }
 
 extern "C" __global__ void tanh_grad(const REAL *cotangent, const REAL *y, REAL *out, long long n)
@@ -23,10 +24,16 @@ extern "C" __global__ void tanh_grad(const REAL *cotangent, const REAL *y, REAL 
     out[i] = cotangent[i] * (1 - y[i] * y[i]);
 }
 
+static __device__ REAL logistic(REAL x)
+{
+    REAL e = exp(x > 0 ? -x : x);
+    return (x > 0 ? 1 : e) / (1 + e);
+}
+
 extern "C" __global__ void sigmoid(const REAL *x, REAL *y, long long n)
 {
     ELEMENT
-    y[i] = (REAL)0.5 * tanh((REAL)0.5 * x[i]) + (REAL)0.5;
+    y[i] = logistic(x[i]);
 }
 
 extern "C" __global__ void softplus(const REAL *x, REAL *y, long long n)
@@ -53,8 +60,8 @@ extern "C" __global__ void binary_cross_entropy_grad(
     const REAL *cotangent, const REAL *x, REAL *out, long long n, double target, double scale)
 {
     ELEMENT
-    REAL probability = (REAL)0.5 * tanh((REAL)0.5 * x[i]) + (REAL)0.5;
-    out[i] = cotangent[0] * (REAL)scale * (probability - (REAL)target);
+    REAL difference = (1 - (REAL)target) * logistic(x[i]) - (REAL)target * logistic(-x[i]);
+    out[i] = cotangent[0] * (REAL)scale * difference;
 }
 
 // out (rows, width), n elements: row r is the sum of those rows k of x (count, width) for which index[k] is r (or

@@ -177,5 +177,5 @@ extern "C" __global__ void bias_leaky_relu(
 {
     ELEMENT_AND_CHANNEL
     REAL z = x[i] + bias[channel];
-    y[i] = z > 0 ? z : z * (REAL)slope;
+    y[i] = z > 0 || z != z ? z : slope == 0 ? 0 : z * (REAL)slope;
 }

@@ -45,8 +45,18 @@ def _apart(call: Callable[..., Tensor], oracle: Callable[[float, float], float])
 
 def _scale(draw: Draw) -> Sample:
     factor = float(draw.nonzero(()))
-    call = draw.choice((lambda x: x * factor, lambda x: factor * x, lambda x: x / (1 / factor)))
+    call = draw.choice((lambda x: x * factor, lambda x: factor * x))
     return Sample(call, [draw.real(draw.shape())], each(lambda x: factor * x))
+
+
+def _quotient(draw: Draw) -> Sample:
+    divisor = float(draw.nonzero(()))
+    return Sample(lambda x: x / divisor, [draw.real(draw.shape())], each(lambda x: x / divisor))
+
+
+def _reciprocal(draw: Draw) -> Sample:
+    numerator = float(draw.nonzero(()))
+    return Sample(lambda x: numerator / x, [draw.nonzero(draw.shape())], each(lambda x: numerator / x))
 
 
 def _shift(draw: Draw) -> Sample:
@@ -154,6 +164,8 @@ ENTRIES = [
     ),
     Entry("Negative", e.Negative, _unary(operator.neg, operator.neg), linear=((0,),), public=("negative",)),
     Entry("Scale", e.Scale, _scale, linear=((0,),)),
+    Entry("Quotient", e.Quotient, _quotient, linear=((0,),)),
+    Entry("Reciprocal", e.Reciprocal, _reciprocal, "x != 0"),
     Entry("Shift", e.Shift, _shift),
     Entry("Power", e.Power, _power, "x != 0 for integer exponents, else x > 0"),
     Entry("Exp", e.Exp, _unary(ops.exp, math.exp), public=("exp",)),
