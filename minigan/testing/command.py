@@ -19,14 +19,19 @@ from .mutant import EXAMPLES, Mutant
 from .mutants import all_mutants
 from .report import GradientError
 
+DEFAULTS: dict[str, Any] = {"order": 2, "examples": 25, "seed": 0, "dtype": "float64", "device": "cpu"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    absent = argparse.SUPPRESS  # what is not given is not in the Namespace: --mutants refuses what is
     parser.add_argument("--ops", nargs="+", metavar="NAME", help="operations to check (all by default)")
-    parser.add_argument("--order", type=_positive, default=2, help="highest order of derivative (default 2)")
-    parser.add_argument("--examples", type=_positive, default=25, help="random examples of each operation (default 25)")
-    parser.add_argument("--seed", type=int, default=0, help="the examples of an operation are seed, seed + 1, ...")
-    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--order", type=_positive, default=absent, help="highest order of derivative (default 2)")
+    parser.add_argument(
+        "--examples", type=_positive, default=absent, help="random examples of each operation (default 25)"
+    )
+    parser.add_argument("--seed", type=int, default=absent, help="the examples of an operation are seed, seed + 1, ...")
+    parser.add_argument("--dtype", choices=("float64", "float32"), default=absent)
+    parser.add_argument("--device", default=absent, help="cpu, cuda or cuda:N")
     parser.add_argument("--kernels", choices=("cpu", "reference"), default="cpu", help="kernels of the CPU")
     parser.add_argument("--mutants", action="store_true", help="plant wrong rules and count those the checks reject")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to FILE as JSON, too")
@@ -34,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when everything holds, 1 when a check failed. Raises ValueError for unknown operations or devices."""
+    given = [f"--{name}" for name in DEFAULTS if name in args]
+    if args.mutants and given:
+        own = "examples of its own, to order 2, in float64 on the CPU"
+        raise ValueError(f"--mutants checks {own}: leave {', '.join(given)} out")
+    args = argparse.Namespace(**{**DEFAULTS, **vars(args)})
     names = _chosen(args.ops)
     get_backend(args.device)  # an unknown device is refused before the work begins
     with kernels(args.kernels):

@@ -82,6 +82,14 @@ def test_a_mutant_that_survives_fails_the_command(monkeypatch, capsys):
     assert "survived at order 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words", [("--examples", "25"), ("--seed", "3"), ("--dtype", "float32"), ("--order", "2"), ("--device", "cpu")]
+)
+def test_mutants_refuse_the_options_that_they_do_not_follow(words):
+    with pytest.raises(ValueError, match=rf"--mutants checks examples of its own, .*: leave {words[0]} out$"):
+        run("--ops", "exp", "--mutants", *words)
+
+
 def test_unknown_operations_are_listed():
     with pytest.raises(ValueError, match="unknown operation 'tahn'; known: Add, Subtract"):
         run("--ops", "tahn")
