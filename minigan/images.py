@@ -43,9 +43,14 @@ def grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> Im
 
 
 def scatter(points: np.ndarray, reach: float, size: int = 400) -> Image.Image:
-    """Points (N, 2) as dots on white, the origin in the middle, x to the right and y up, the edges at +- reach."""
+    """Points (N, 2) as dots on white, the origin in the middle, x to the right and y up, the edges at +- reach.
+
+    Raises ValueError for other shapes and for coordinates that are not finite.
+    """
     if points.ndim != 2 or points.shape[1] != 2 or 0 in points.shape:
         raise ValueError(f"points of shape {points.shape}, expected (N, 2)")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{(~np.isfinite(points)).sum()} of {points.size} coordinates are NaN or infinite")
     canvas = Image.new("RGB", (size, size), "white")
     pen = ImageDraw.Draw(canvas, "RGBA")
     middle = size / 2

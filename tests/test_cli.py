@@ -571,7 +571,9 @@ def test_a_checkpoint_of_something_else(refused, trained):
         (("out", "-o", "x.png", "-n", "many"), "argument -n/--number: invalid int value: 'many'"),
         (("out", "-o", "x.png", "--seed", -1), "a seed is an integer from 0 to 2**64 - 1, got -1"),
         (("out", "-o", "nowhere/x.png"), "No such file or directory: nowhere/x.png"),
-        (("out", "-o", "out"), "Is a directory: out"),
+        (("out", "-o", "out"), "-o names a PNG to write: expected FILE.png, got out"),
+        (("out", "-o", "x.jpg"), "-o names a PNG to write: expected FILE.png, got x.jpg"),
+        (("nothing", "-o", "x.gif"), "expected FILE.png, got x.gif"),
         (("out", "-o", "x.png", "--label", 3), "has no labels to ask for"),
         (("out", "-o", "x.png", "--checkpoint", "config.json"), "No such file or directory: config.json"),
         (("out", "-o", "x.png", "--checkpoint", "images.npz"), "images.npz is not a checkpoint"),
@@ -579,6 +581,23 @@ def test_a_checkpoint_of_something_else(refused, trained):
 )
 def test_bad_options_of_sample(refused, trained, words, message):
     assert message in refused("sample", *words)
+
+
+def test_sample_into_a_directory(refused, trained, tmp_path):
+    (tmp_path / "x.png").mkdir()
+    assert "Is a directory: x.png" in refused("sample", "out", "-o", "x.png")
+
+
+def test_sample_under_a_name_in_capitals(run, trained, tmp_path):
+    assert run("sample", "out", "-n", 1, "-o", "X.PNG")[0] == 0
+    with Image.open(tmp_path / "X.PNG") as image:
+        assert image.format == "PNG"
+
+
+def test_sample_interpolates_where_there_is_but_one_latent(run, tmp_path):
+    words = ("--latent-size", 1, "--steps", 1, "--sample-every", 1)
+    assert run(*TRAIN, *words, "--out", "line")[0] == 0
+    assert run("sample", "line", "-n", 64, "--interpolate", "-o", "paths.png")[0] == 0
 
 
 # --- a run that fails on the way

@@ -67,6 +67,12 @@ def test_what_are_no_points_is_refused(shape):
         images.scatter(np.zeros(shape), reach=1)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_points_that_are_not_finite_are_refused(value):
+    with pytest.raises(ValueError, match="1 of 4 coordinates are NaN or infinite"):
+        images.scatter(np.array([[0, 1], [value, 0]]), reach=1)
+
+
 @pytest.mark.parametrize("modes", [("L", "L"), ("L", "RGB")])
 def test_side_by_side_holds_both_pictures_and_their_titles(modes):
     left, right = Image.new(modes[0], (30, 20), "black"), Image.new(modes[1], (50, 40), "black")

@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.number < 1:
         raise ValueError(f"-n must be 1 or more, got {args.number}")
+    if not args.output.lower().endswith(".png"):
+        raise ValueError(f"-o names a PNG to write: expected FILE.png, got {args.output}")
     algorithm, state = Run.open(args.directory).load(path=args.checkpoint)
     fakes = draw(algorithm, args.number, args.seed, interpolate=args.interpolate, label=args.label)
     images.save_png(picture(algorithm.config, fakes, columns=ROW if args.interpolate else None), args.output)

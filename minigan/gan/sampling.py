@@ -57,10 +57,16 @@ def picture(config: Config, samples: np.ndarray, columns: int | None = None) -> 
 
 
 def slerp(algorithm: GAN, start: Tensor, end: Tensor) -> Tensor:
-    """ROW latents from each row of `start` to that of `end`, at a constant angle to each other (Shoemake 1985)."""
+    """ROW latents from each row of `start` to that of `end`, at a constant angle to each other (Shoemake 1985).
+
+    In a straight line where they point the same way or opposite ways, and so span no arc to follow.
+    """
     a, b = start.numpy().astype(np.float64), end.numpy().astype(np.float64)
     cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     angle = np.arccos(cosine.clip(-1, 1))[:, None, None]
     t = np.linspace(0, 1, ROW)[None, :, None]
-    path = (np.sin((1 - t) * angle) * a[:, None] + np.sin(t * angle) * b[:, None]) / np.sin(angle)
+    straight = np.sin(angle) < 1e-6
+    sine = np.where(straight, 1, np.sin(angle))
+    to_a, to_b = (np.where(straight, part, np.sin(part * angle) / sine) for part in (1 - t, t))
+    path = to_a * a[:, None] + to_b * b[:, None]
     return Tensor(algorithm.backend.asarray(path.reshape(-1, a.shape[1]).astype(np.float32)), algorithm.backend)

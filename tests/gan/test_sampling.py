@@ -67,6 +67,15 @@ def test_interpolation_of_unit_vectors_has_equal_angles(gan):
     np.testing.assert_allclose(cosines, np.cos(np.pi / 2 / (ROW - 1)), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "ends", [([2.0], [3.0]), ([2.0], [-1.0]), ([0.6, 0.8], [0.6, 0.8]), ([0.6, 0.8], [-0.6, -0.8])]
+)
+def test_interpolation_of_latents_without_an_arc_between_is_straight(gan, ends):
+    start, end = ends
+    path = slerp(gan, mg.tensor([start]), mg.tensor([end])).numpy()
+    np.testing.assert_allclose(path, np.linspace(start, end, ROW), atol=1e-6)
+
+
 def test_interpolation_fills_whole_rows(gan):
     assert draw(gan, 9, seed=0, interpolate=True).shape == (16, 1, 8, 8)
     one = draw(gan, 8, seed=0, interpolate=True)
