@@ -92,7 +92,7 @@ class Tensor:
         self.grad: Tensor | None = None
         self.creator: Function | None = None
         self.name = ""
-        self.owner = ""  # the optimizer whose memory this Tensor is a view of
+        self.owner: weakref.ref | None = None  # the optimizer whose memory this Tensor is a view of
         self.version = version or Version()
         self._requires_grad = False
         if requires_grad:
@@ -164,6 +164,12 @@ class Tensor:
             raise DeviceError(f"a Tensor on {self.device} does not become a NumPy array by itself: use .numpy()")
         return np.array(self.data, dtype=dtype)
 
+    def __reduce__(self):
+        """To copy or pickle a leaf: its values, without gradient or optimizer."""
+        if self.creator is not None:
+            raise GraphError("a Tensor inside a graph cannot be copied or pickled: use detach()")
+        return _restored, (type(self), self.numpy(), self.device, self._requires_grad, self.name)
+
     def __float__(self) -> float:
         return float(self.item())
 
@@ -192,7 +198,7 @@ class Tensor:
         self,
         gradient: Tensor | None = None,
         retain_graph: bool = False,
-        inputs: Iterable[Tensor] | None = None,
+        inputs: Tensor | Iterable[Tensor] | None = None,
     ) -> None:
         """Add d self / d leaf into `leaf.grad` of every leaf that requires it (or only of `inputs`).
 
@@ -201,7 +207,7 @@ class Tensor:
         """
         if not self._requires_grad:
             raise GraphError("backward of a Tensor that does not depend on anything with requires_grad=True")
-        wanted = None if inputs is None else _leaves(inputs)
+        wanted = None if inputs is None else _leaves((inputs,) if isinstance(inputs, Tensor) else inputs)
         cotangents = _walk((self,), (_seed(self, gradient),), wanted, False, retain_graph)
         for leaf, cotangent in _unshared(cotangents, gradient):
             leaf.grad = cotangent if leaf.grad is None else leaf.grad + cotangent
@@ -233,6 +239,13 @@ class Tensor:
         @property
         def T(self) -> Tensor: ...
         def __getattr__(self, name: str) -> Any: ...  # the methods of minigan.ops: x.exp(), x.sum(axis=0) ...
+
+
+def _restored(kind: type[Tensor], values: np.ndarray, device: str, requires_grad: bool, name: str) -> Tensor:
+    backend, t = get_backend(device), kind.__new__(kind)
+    Tensor.__init__(t, backend.asarray(values), backend, requires_grad)
+    t.name = name
+    return t
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -377,7 +390,7 @@ def grad(
     create_graph: bool = False,
     retain_graph: bool | None = None,
 ) -> tuple[Tensor, ...]:
-    """d(sum of outputs * grad_outputs) / d input, one Tensor for every input; zeros for an input not used.
+    """d(sum of outputs * grad_outputs) / d input, one Tensor for every input; zeros where no output depends on it.
 
     With create_graph the gradients are Tensors of the graph and can be differentiated again.
     """

@@ -30,6 +30,10 @@ class Backend:
         self.path: list[str] = []  # the modules being run, kept only while somebody observes
         self.rule: Any = None  # the Function whose backward rule is running, None in the forward pass
 
+    def __reduce__(self):
+        """Copied or pickled, it is the backend of the same device."""
+        return get_backend, (self.device,)
+
     def __repr__(self) -> str:
         return f"Backend({self.device!r}, kernels={self.kernels.name!r})"
 

@@ -39,8 +39,8 @@ class NotFinite(ArithmeticError):
 
 
 class FiniteCheck(Observer):
-    """Raises NotFinite at the first operation whose output is not finite though its inputs are: which, and in which
-    layer. Reads every output, so it waits for the device."""
+    """Raises NotFinite at the first operation whose output is not finite: which, in which layer, and whether an input
+    was not finite before. Reads every output, so it waits for the device."""
 
     def after(self, function: Function, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         isfinite = function.backend.xp.isfinite

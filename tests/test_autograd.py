@@ -1,6 +1,7 @@
 """The graph: who gets a gradient, what is kept, what is freed, and what is refused."""
 
 import gc
+import threading
 import weakref
 
 import numpy as np
@@ -416,3 +417,48 @@ def test_repr_says_what_matters():
     assert repr(x) == "tensor([1.5], dtype=float64, requires_grad=True)"
     assert repr(x * 2.0) == "tensor([3.], dtype=float64, creator=Scale)"
     assert repr(mg.tensor([1.0])) == "tensor([1.])"
+
+
+def test_a_tensor_is_a_copy_of_any_array(tmp_path):
+    for kind in (np.ndarray, np.recarray, np.matrix):
+        array = np.ones((2, 2)).view(kind)
+        x = mg.tensor(array)
+        array[0, 0] = 7
+        assert type(x.data) is np.ndarray and x.numpy()[0, 0] == 1
+    file = np.memmap(tmp_path / "array", "float32", "w+", shape=(2,))
+    x = mg.tensor(file)
+    file[0] = 7
+    assert x.numpy()[0] == 0
+
+
+def test_every_thread_has_a_gradient_mode_of_its_own():
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with mg.no_grad():
+            inside.set()
+            leave.wait(10)
+
+    x = mg.tensor([1.0], requires_grad=True)
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait(10)
+    with mg.no_grad():
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+    leave.set()
+    thread.join()
+    assert (x * 2).requires_grad
+
+
+def test_a_gathered_copy_is_not_written_over():
+    x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for index, shares in (([0, 2], False), (slice(0, 2), True)):
+        y = x[index]
+        z = (y * y).sum()
+        x.assign(np.ones(3))
+        if shares:
+            with pytest.raises(mg.GraphError, match="assign wrote over"):
+                z.backward()
+        else:
+            z.backward()

@@ -44,6 +44,7 @@ class GAN(Algorithm):
 
     def step(self, batch: Batch) -> Report:
         """Updates of the discriminator, each on its part of the batch, then one of the generator."""
+        self.backend.kernels.expect(self.convolutional)
         self.set_learning_rates(self.steps_done)
         if self.config.update == "simultaneous":
             return self._simultaneous(batch)

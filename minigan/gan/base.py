@@ -47,6 +47,8 @@ class Algorithm:
                 nn.fuse(module)
             for path, parameter in module.named_parameters():
                 parameter.name = f"{name}.{path}"
+        layers = [layer for module in modules.values() for _, layer in module.named_modules()]
+        self.convolutional = any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in layers)
         self.optimizers = {name: self._optimizer(modules[name], lr) for name, lr in learning_rates.items()}
 
     def _optimizer(self, player: nn.Module, lr: float) -> optim.Optimizer:

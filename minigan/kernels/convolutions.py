@@ -58,7 +58,6 @@ class Convolutions:
 
         From the first convolution on, dense products leave the threads of BLAS asleep.
         """
-        if not self.team.alone:
-            self.team.keep_from_blas()
+        self.team.keep_from_blas()
         name = cheapest(kernel, geometry, images, *weight_shape[:2]) if self.forced == "auto" else self.forced
         return self.algorithms[name]

@@ -2,7 +2,7 @@
 
 Small arrays go straight to the plain NumPy call. Large ones are cut by rules that look at shapes alone, never at the
 number of threads, and partial sums are added in a fixed order, so every number of threads gives the same bits; but
-for dense layers before the first convolution, whose products BLAS cuts for its own threads (within rounding).
+for networks without convolutions, whose products BLAS cuts for its own threads (within rounding).
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class CpuKernels(ReferenceKernels):
         self.pool = BufferPool()
         self.blocks = Blockwise(self.team, self.pool)
         self.convolutions = Convolutions(self.team, self.pool, conv_algorithm)
+
+    def expect(self, convolutions: bool) -> None:
+        """Dense layers alone have the threads of BLAS, whatever ran between two steps."""
+        self.team.keep_from_blas(convolutions)
 
     # ---------------------------------------------------------------- memory
 

@@ -40,6 +40,9 @@ class ReferenceKernels:
         """The same values in C order (itself where it already is)."""
         return self.xp.ascontiguousarray(x)
 
+    def expect(self, convolutions: bool) -> None:
+        """What a training step, which is about to begin, will hold: dense layers alone, or convolutions too."""
+
     # ----------------------------------------------------------- elementwise
 
     def add(self, a, b):

@@ -32,12 +32,13 @@ class ThreadTeam:
             threading.Thread(target=_work, args=(self._jobs,), name="minigan", daemon=True).start()
         weakref.finalize(self, _dismiss, self._jobs, threads - 1)
 
-    def keep_from_blas(self) -> None:
-        """From now on BLAS stays on the thread that calls it: after a product its threads go on spinning for about a
-        tenth of a second, on the very processors that the team works on."""
-        for library in self._blas:
-            library.set_num_threads(1)
-        self.alone = True
+    def keep_from_blas(self, alone: bool = True) -> None:
+        """From now on BLAS stays on the thread that calls it (or no longer): after a product its threads go on spinning
+        for about a tenth of a second, on the very processors that the team works on."""
+        if alone != self.alone:
+            for library in self._blas:
+                library.set_num_threads(1 if alone else self.threads)
+            self.alone = alone
 
     def run(self, function: Callable, items: Iterable) -> list:
         """[function(item) for item in items], on all threads. BLAS runs on one thread meanwhile.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..autograd import Tensor
 from ..rng import Generator
 from . import init
+from .functional import check_labels
 from .layers import _parameter
 from .module import Module
 
@@ -18,6 +19,7 @@ class Embedding(Module):
         init.normal_(self.weight, rng=rng)
 
     def forward(self, labels: Tensor) -> Tensor:
+        check_labels("an embedding", labels, len(self.weight))
         return self.weight[labels]
 
     def extra_repr(self) -> str:

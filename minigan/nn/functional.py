@@ -63,10 +63,18 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """mean of -log softmax(logits)[label]: logits (N, C), labels integers (N,)."""
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ShapeError(f"cross_entropy expects logits (N, C) and labels (N,), got {logits.shape} and {labels.shape}")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy expects integer labels, got {labels.dtype}")
+    check_labels("cross_entropy", labels, logits.shape[1])
     rows = logits.backend.xp.arange(logits.shape[0])
     return -log_softmax(logits, 1)[rows, labels].mean()
+
+
+def check_labels(what: str, labels: Tensor, count: int) -> None:
+    """Raise unless labels are integers from 0 to count - 1 (on a GPU, which would have to be waited for, any at all)."""
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{what} expects integer labels, got {labels.dtype}")
+    if labels.backend.index is None and labels.size and not 0 <= labels.data.min() <= labels.data.max() < count:
+        wrong = labels.data.min() if labels.data.min() < 0 else labels.data.max()
+        raise ValueError(f"{what} expects labels from 0 to {count - 1}, got {wrong}")
 
 
 def _same_shape(what: str, x: Tensor, target: Tensor) -> None:

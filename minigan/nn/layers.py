@@ -1,4 +1,4 @@
-"""Layers: signatures, defaults and weight shapes are PyTorch's, so weights can be carried over and compared."""
+"""Layers: names, defaults and weight shapes are PyTorch's, so weights can be carried over and compared."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class Conv2d(Module):
         kernel_size: int | Pair,
         stride: int | Pair = 1,
         padding: int | Pair | str = 0,
+        *,
         dilation: int | Pair = 1,
         bias: bool = True,
-        *,
         rng: Generator | None = None,
     ):
         super().__init__()
@@ -112,9 +112,9 @@ class ConvTranspose2d(Module):
         stride: int | Pair = 1,
         padding: int | Pair | str = 0,
         output_padding: int | Pair = 0,
+        *,
         bias: bool = True,
         dilation: int | Pair = 1,
-        *,
         rng: Generator | None = None,
     ):
         super().__init__()

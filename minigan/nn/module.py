@@ -10,11 +10,16 @@ from ..backend import Backend, get_backend
 
 
 class Parameter(Tensor):
-    """A Tensor that a Module learns: assigned to an attribute, it is listed among the Module's parameters."""
+    """A Tensor that a Module learns: assigned to an attribute, it is listed among the Module's parameters.
+
+    data: an array, or a Tensor, whose memory it shares.
+    """
 
     __slots__ = ()
 
     def __init__(self, data: Any, backend: Any = None):
+        if isinstance(data, Tensor):
+            data, backend = data.data, data.backend
         super().__init__(data, backend or get_backend("cpu"), requires_grad=True)
 
 
@@ -159,9 +164,10 @@ class Module:
     def _rebind(self, change: Any, backend: Any) -> Module:
         tensors = [*self.parameters(), *(b for b in self.buffers() if isinstance(b, Tensor))]
         for t in tensors:
-            if t.owner:
+            owner = t.owner() if t.owner else None
+            if owner is not None:
                 raise GraphError(
-                    f"the parameters belong to an optimizer ({t.owner}), whose memory they share: "
+                    f"the parameters belong to an optimizer ({type(owner).__name__}), whose memory they share: "
                     "move or convert the module before the optimizer is made"
                 )
         for t in tensors:

@@ -80,10 +80,10 @@ class GetItem(Function):
     """y = x[index], slices, integers or arrays of integers: GetItem and Scatter are each other's adjoint."""
 
     reads = ()
-    view = True  # of slices; a gathered copy shares the version harmlessly
 
     def __init__(self, index: Any):
         self.index = index
+        self.view = not _gathers(index)
 
     def forward(self, x):
         return x[self.index]

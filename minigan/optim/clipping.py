@@ -12,6 +12,7 @@ def clip_gradient_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
 
     Pascanu et al. 2013. Nothing waits for the device.
     """
+    _check_bound("clip_gradient_norm", max_norm)
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         raise ValueError("clip_gradient_norm: no parameter has a gradient; call backward first")
@@ -25,6 +26,7 @@ def clip_gradient_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
 
 def clip_gradient_value(parameters: Iterable[Tensor], limit: float) -> None:
     """Clip every element of every gradient to [-limit, limit]."""
+    _check_bound("clip_gradient_value", limit)
     for p in parameters:
         if p.grad is not None:
             p.grad.data.clip(-limit, limit, out=p.grad.data)
@@ -32,6 +34,12 @@ def clip_gradient_value(parameters: Iterable[Tensor], limit: float) -> None:
 
 def clip_weights(parameters: Iterable[Tensor], limit: float) -> None:
     """Clip every parameter to [-limit, limit] (Arjovsky et al. 2017: a crude way to a Lipschitz critic)."""
+    _check_bound("clip_weights", limit)
     for p in parameters:
         p.data.clip(-limit, limit, out=p.data)
         p.version.bump("clip_weights")
+
+
+def _check_bound(what: str, bound: float) -> None:
+    if not bound >= 0:
+        raise ValueError(f"{what}: the bound must be 0 or more, got {bound}")

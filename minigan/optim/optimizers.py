@@ -57,7 +57,8 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """m, v: moving means of g and g^2, corrected for their start at 0;  p -= lr m / (sqrt(v) + eps)
 
-    (Kingma and Ba 2015). weight_decay is added to the gradient.
+    (Kingma and Ba 2015). weight_decay is added to the gradient. The correction counts the optimizer's steps, for all
+    parameters alike.
     """
 
     slots = ("m", "v")

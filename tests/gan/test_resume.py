@@ -119,3 +119,19 @@ def test_every_presets_state_goes_on_to_the_same_bits(tmp_path, preset):
     assert same(resumed.state_dict(), uninterrupted.state_dict())
     latents = resumed.fixed_latents(2)
     assert resumed.sample(latents).numpy().tobytes() == uninterrupted.sample(latents).numpy().tobytes()
+
+
+def test_what_runs_between_two_steps_does_not_change_them():
+    """A network of dense layers has the threads of BLAS, which convolutions elsewhere in the process may not take."""
+    mg.backend.configure_cpu(threads=2)
+    config = presets.configure("mlp", batch_size=16)
+    images = mg.tensor(np.random.default_rng(0).uniform(-1, 1, (2, 16, 1, 28, 28)).astype("float32"))
+    alone, beside = create(config, "cpu"), create(config, "cpu")
+    for algorithm in (alone, beside):
+        for batch in (images[0], images[1]):
+            algorithm.step(Batch(batch))
+            if algorithm is beside:
+                mg.conv2d(batch, mg.tensor(np.ones((4, 1, 3, 3), "float32")))
+    for name, module in alone.modules.items():
+        for path, value in module.state_dict().items():
+            np.testing.assert_array_equal(value, beside.modules[name].state_dict()[path], err_msg=f"{name}.{path}")

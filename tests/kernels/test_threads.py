@@ -113,6 +113,8 @@ def test_blas_can_be_kept_on_one_thread_for_good():
         assert set(blas_threads()) == {1}
         team.run(abs, range(5))
         assert set(blas_threads()) == {1}
+        team.keep_from_blas(False)
+        assert set(blas_threads()) == {2}
 
 
 def test_workers_end_with_the_team():

@@ -310,3 +310,28 @@ def test_an_embedding_is_a_row_of_its_table_and_learns_only_the_rows_it_gave():
     np.testing.assert_array_equal(y.numpy(), layer.weight.numpy()[labels])
     y.sum().backward()
     np.testing.assert_array_equal(layer.weight.grad.numpy(), np.array([1, 0, 0, 0, 2])[:, None] * np.ones(3))
+
+
+@pytest.mark.parametrize(("label", "wrong"), [(-1, -1), (7, 7)])
+def test_labels_are_classes(label, wrong):
+    labels = mg.tensor([0, label, 2])
+    for call in (
+        lambda: nn.functional.cross_entropy(mg.tensor(np.zeros((3, 3))), labels),
+        lambda: nn.Embedding(3, 2)(labels),
+    ):
+        with pytest.raises(ValueError, match=f"expects labels from 0 to 2, got {wrong}"):
+            call()
+    with pytest.raises(TypeError, match="integer labels, got float32"):
+        nn.Embedding(3, 2)(mg.tensor([0.0]))
+
+
+def test_what_pytorch_has_elsewhere_is_named():
+    """groups stands where a seventh argument of Conv2d would be taken for something else."""
+    for make in (lambda: nn.Conv2d(4, 4, 3, 1, 1, 1), lambda: nn.ConvTranspose2d(4, 4, 3, 1, 1, 0, 1)):
+        with pytest.raises(TypeError, match="positional"):
+            make()
+
+
+def test_softmax_is_over_one_axis():
+    with pytest.raises(mg.ShapeError, match=r"softmax is over one axis, got \(0, 1\)"):
+        mg.softmax(mg.tensor([[1.0, 2.0]]), (0, 1))

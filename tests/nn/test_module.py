@@ -1,4 +1,6 @@
+import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -326,3 +328,31 @@ def test_any_chain_of_layers_comes_back_from_its_state_dict(widths):
     one(x)
     other.load_state_dict(one.state_dict())
     np.testing.assert_array_equal(one.eval()(x).numpy(), other.eval()(x).numpy())
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_a_module_can_be_copied(duplicate):
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Dropout(0.5, rng=mg.get_backend("cpu").generator))
+    optimizer = mg.optim.SGD(network.parameters(), lr=0.1)
+    other = duplicate(network)
+    for (name, ours), (_, theirs) in zip(network.named_parameters(), other.named_parameters(), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=name)
+        assert type(theirs) is nn.Parameter and theirs.requires_grad and theirs.backend is ours.backend
+        assert not np.shares_memory(ours.data, theirs.data)
+    mg.optim.Adam(other.parameters())  # nobody's
+    images = mg.tensor(np.ones((1, 2, 4, 4), "float32"))
+    np.testing.assert_array_equal(network.eval()(images).numpy(), other.eval()(images).numpy())
+    assert optimizer.parameters == network.parameters()
+
+
+def test_a_tensor_inside_a_graph_is_not_copied():
+    with pytest.raises(mg.autograd.GraphError, match="cannot be copied or pickled: use detach"):
+        copy.deepcopy(mg.tensor([1.0], requires_grad=True) * 2)
+
+
+def test_a_parameter_of_a_tensor():
+    x = mg.tensor([1.0])
+    parameter = nn.Parameter(x)
+    assert parameter.requires_grad and np.shares_memory(parameter.data, x.data)
+    (parameter * 2.0).backward(inputs=parameter)
+    assert parameter.grad.item() == 2

@@ -62,3 +62,10 @@ def test_a_backward_pass_notices_that_weights_were_clipped():
     clip_weights([weight], 1.0)
     with pytest.raises(mg.autograd.GraphError, match="clip_weights wrote over"):
         loss.backward()
+
+
+@pytest.mark.parametrize("clip", [clip_gradient_norm, clip_gradient_value, clip_weights])
+@pytest.mark.parametrize("bound", [-1.0, float("nan")])
+def test_a_bound_is_not_negative(clip, bound):
+    with pytest.raises(ValueError, match=f"{clip.__name__}: the bound must be 0 or more, got {bound}"):
+        clip([], bound)

@@ -330,9 +330,19 @@ def test_bad_input_is_refused(make, message):
 def test_two_optimizers_cannot_own_one_parameter_and_the_loser_takes_nothing():
     free, taken = leaf(), leaf()
     taken.name = "discriminator.0.bias"
-    optim.SGD([taken])
+    owner = optim.SGD([taken])
     memory = free.data
     with pytest.raises(ValueError, match=r"discriminator.0.bias belongs to another optimizer \(SGD\) already"):
         optim.Adam([free, taken])
-    assert free.data is memory and free.owner == ""
+    assert free.data is memory and free.owner is None
     optim.Adam([free])
+    del owner
+    optim.Adam([taken])
+
+
+def test_a_parameter_that_was_given_another_array_is_not_lost_silently():
+    parameter = leaf()
+    optimizer = optim.SGD([parameter], lr=0.1)
+    parameter.data = np.zeros_like(parameter.data)
+    with pytest.raises(ValueError, match="another array since this optimizer took it: write into it with assign"):
+        optimizer.step()
