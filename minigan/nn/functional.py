@@ -69,7 +69,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def check_labels(what: str, labels: Tensor, count: int) -> None:
-    """Raise unless labels are integers from 0 to count - 1 (on a GPU, which would have to be waited for, any at all)."""
+    """Raise unless labels are integers from 0 to count - 1 (on a GPU any integers: it would have to be waited for)."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{what} expects integer labels, got {labels.dtype}")
     if labels.backend.index is None and labels.size and not 0 <= labels.data.min() <= labels.data.max() < count:
