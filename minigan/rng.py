@@ -16,7 +16,7 @@ class Generator:
 
     The key is (seed, stream): different streams of one seed are independent, so a run gives one to its latents,
     one to its dropout, and so on. The whole state is `(seed, stream, counter)`, three integers; every device turns
-    them into the same bits.
+    them into the same words: uniform numbers and masks are equal to the bit, normal ones to rounding.
     """
 
     def __init__(self, seed: int, backend: Backend, stream: int = 0):

@@ -145,6 +145,8 @@ class Config:
             value, limits = getattr(self, f.name), f.metadata
             if limits["choices"] and value not in limits["choices"]:
                 raise ValueError(f"unknown {f.name} {value!r}; known: {', '.join(limits['choices'])}")
+            if value == math.inf:
+                raise ValueError(f"{f.name} must be finite, got {value}")
             if isinstance(value, int | float) and not limits["least"] <= value < limits["below"]:
                 raise ValueError(f"{f.name} must be {_range(limits['least'], limits['below'])}, got {value}")
         if self.real_target > 1:

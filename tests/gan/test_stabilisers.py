@@ -390,7 +390,7 @@ def test_presets_do_not_contradict_themselves(preset):
         ({"weight_clip": -1.0}, "weight_clip must be 0 or more, got -1.0"),
         ({"real_target": 1.1}, "real_target must be from 0 to 1, got 1.1"),
         ({"penalty_weight": float("nan")}, "penalty_weight must be 0 or more, got nan"),
-        ({"lr_generator": float("inf")}, "lr_generator must be 0 or more, got inf"),
+        ({"lr_generator": float("inf")}, "lr_generator must be finite, got inf"),
         ({"discriminator_steps": 0}, "discriminator_steps must be 1 or more, got 0"),
         ({"packing": 3}, "batch_size must be a multiple of packing 3, got 64"),
         ({"penalty": "gp"}, "unknown penalty 'gp'; known: none, wgan_gp, r1, r2, dragan"),
