@@ -399,6 +399,8 @@ def grad(
     for index, t in enumerate(inputs):
         if not t._requires_grad:
             raise GraphError(f"grad: input {index} {t.shape} does not require a gradient: set requires_grad=True")
+    if not _mode.enabled and not any(t._requires_grad for t in outputs):
+        raise GraphError("grad: inside no_grad nothing was recorded that the outputs depend on")
     given: Sequence[Tensor | None]
     if grad_outputs is None:
         given = [None] * len(outputs)

@@ -26,7 +26,11 @@ class Algorithm(Protocol):
 
 
 class Convolutions:
-    """The convolution kernels; `algorithm` is "auto" or the name of the one that every shape gets."""
+    """The convolution kernels; `algorithm` is "auto" or the name of the one that every shape gets.
+
+    All but "reference" and "im2col" let a value that is not finite, or is far greater than the others, reach outputs of
+    the same image that do not see it.
+    """
 
     def __init__(self, team: ThreadTeam, pool: BufferPool, algorithm: str = "auto"):
         self.algorithms: dict[str, Algorithm] = {
@@ -50,6 +54,8 @@ class Convolutions:
         return chosen.conv_transpose2d(y, weight, bias, geometry)
 
     def conv2d_weight_grad(self, x, y, geometry: Geometry):
+        if len(x) == 0:
+            return np.zeros((y.shape[1], x.shape[1], *geometry.kernel_size), x.dtype)
         chosen = self.choose("conv2d_weight_grad", geometry, len(x), (y.shape[1], x.shape[1]))
         return chosen.conv2d_weight_grad(x, y, geometry)
 

@@ -276,10 +276,11 @@ class CpuKernels(ReferenceKernels):
             np.divide(mean, size, out=mean)
             centred = self.pool.empty(block.shape, block.dtype)
             np.subtract(block, view.spread(mean), out=centred)
+            rest = view.sum(centred).astype(np.float64) / size  # what float32 rounded off the mean
             np.multiply(centred, centred, out=centred)
-            return np.stack([mean, view.sum(centred), np.full_like(mean, size)])
+            return np.stack([mean + rest, view.sum(centred) - size * rest**2, np.full(rest.shape, size)])
 
-        means, squares, sizes = np.moveaxis(view.run(self.team, BLOCK, moments).astype(np.float64), 1, 0)
+        means, squares, sizes = np.moveaxis(view.run(self.team, BLOCK, moments), 1, 0)
         mean = np.sum(sizes * means, axis=0) / count
         variance = np.sum(squares + sizes * (means - mean) ** 2, axis=0) / count
         return mean.astype(x.dtype), variance.astype(x.dtype)

@@ -232,7 +232,8 @@ class ReferenceKernels:
         axes = other_axes(x)
         mean = x.mean(axis=axes, keepdims=True)
         centred = x - mean
-        return mean.reshape(-1), (centred * centred).mean(axis=axes)
+        rest = centred.mean(axis=axes)  # what was rounded off the mean
+        return mean.reshape(-1) + rest, (centred * centred).mean(axis=axes) - rest * rest
 
     def batch_norm(self, x, gamma, beta, mean, inv_std) -> Array:
         """gamma * xhat + beta."""

@@ -86,7 +86,7 @@ class Conv2d(Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.weight = _parameter((out_channels, in_channels, *kernel), channels_last=True)
         self.bias = _parameter((out_channels,)) if bias else None
@@ -118,7 +118,7 @@ class ConvTranspose2d(Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
         self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
         self.weight = _parameter((in_channels, out_channels, *kernel), channels_last=True)
         self.bias = _parameter((out_channels,)) if bias else None

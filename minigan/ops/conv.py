@@ -11,6 +11,7 @@ Each is linear in both of its arguments, so the rule of each one is the other tw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Integral
@@ -174,8 +175,7 @@ def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = N
     kernel = _pair(kernel_size)
     if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
         raise ShapeError(f"max_pool2d: padding {padding} must be at most half the kernel {kernel}")
-    lowest = float(x.backend.xp.finfo(x.dtype).min)
-    padded = pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)), lowest) if rows or columns else x
+    padded = pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)), -math.inf) if rows or columns else x
     patches = Patches(_pool_geometry(padded, kernel, stride, 0))(padded)
     return max(patches, (3, 4)).permute(0, 3, 1, 2)
 

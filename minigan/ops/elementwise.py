@@ -575,7 +575,7 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     """a where condition, b elsewhere."""
     a, b = _pair(a, b)
-    array = condition.data if isinstance(condition, Tensor) else a.backend.asarray(condition)
+    array = condition.data.copy() if isinstance(condition, Tensor) else a.backend.asarray(condition)
     return Where(array)(a, b)
 
 

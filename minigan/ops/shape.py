@@ -192,13 +192,17 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ten
 def get_item(x: Tensor, index: Any) -> Tensor:
     """x[index], with slices, integers, None, ..., and arrays or Tensors of integers or booleans."""
     parts = index if isinstance(index, tuple) else (index,)
-    raw = tuple(
-        [p.data if isinstance(p, Tensor) else x.backend.xp.asarray(p) if isinstance(p, list) else p for p in parts]
-    )
     try:
-        return GetItem(raw)(x)
+        return GetItem(tuple([_part(x, part) for part in parts]))(x)
     except IndexError as error:
         raise IndexError(f"index {index} does not fit a Tensor of shape {x.shape}: {error}") from None
+
+
+def _part(x: Tensor, part: Any) -> Any:
+    """A part of an index as an array may take it; arrays are copied, for the backward pass."""
+    if isinstance(part, Tensor):
+        return part.data.copy()
+    return x.backend.xp.array(part) if isinstance(part, list | tuple | range) or hasattr(part, "dtype") else part
 
 
 def _gathers(index: Any) -> bool:

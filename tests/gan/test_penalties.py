@@ -174,3 +174,9 @@ def test_l1_and_l2():
 def test_unknown_names_list_the_known():
     with pytest.raises(ValueError, match="unknown penalty 'gp'; known: wgan_gp, r1, r2, dragan"):
         penalties.get("gp")
+
+
+def test_a_penalty_inside_no_grad_is_refused():
+    images = mg.tensor(np.ones((2, 3), "float32"))
+    with mg.no_grad(), pytest.raises(mg.GraphError, match="inside no_grad nothing was recorded"):
+        penalties.r1(lambda x: (x * x).sum(axis=1), images, images)

@@ -149,3 +149,53 @@ def test_the_least_of_integers(dtype):
     least = np.array([np.iinfo(dtype).min if dtype != "bool" else False, 1], dtype)
     assert mg.tensor(least).min().item() == least[0]
     np.testing.assert_array_equal(mg.minimum(mg.tensor(least), mg.tensor(least[::-1].copy())).numpy(), [least[0]] * 2)
+
+
+def test_a_tuple_inside_an_index_is_an_array():
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    for rows in ((0, 0), [0, 0], range(1), np.array([0, 0]), mg.tensor([0, 0])):
+        y = x[rows, :]
+        (g,) = mg.grad(y.sum(), x)
+        np.testing.assert_array_equal(g.numpy(), [[len(y)] * 2, [0, 0]])
+
+
+def test_an_index_or_condition_may_change_after_the_operation():
+    x, index, condition = leaf([1.0, 2.0, 3.0]), mg.tensor([0, 1]), mg.tensor([True, False, False])
+    y, z = x[index].sum(), mg.where(condition, x, 0.0).sum()
+    index.assign(np.array([2, 2]))
+    condition.assign(np.array([False, True, True]))
+    np.testing.assert_array_equal(mg.grad(y, x)[0].numpy(), [1, 1, 0])
+    np.testing.assert_array_equal(mg.grad(z, x)[0].numpy(), [1, 0, 0])
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "reference", "im2col", "planes", "frequency", "winograd"])
+def test_convolutions_of_no_images(algorithm):
+    backend = mg.get_backend("cpu")
+    before = backend.kernels
+    try:
+        mg.backend.configure_cpu(conv_algorithm=algorithm)
+        x, w = leaf(np.zeros((0, 2, 8, 8))), leaf(np.ones((3, 2, 4, 4)))
+        y = mg.conv2d(x, w, stride=2, padding=1)
+        back = mg.conv_transpose2d(y, w, stride=2, padding=1)
+        assert (y.shape, back.shape) == ((0, 3, 4, 4), (0, 2, 8, 8))
+        np.testing.assert_array_equal(gradient(lambda w: mg.conv2d(x, w, stride=2, padding=1), w)[0], 0 * w.numpy())
+    finally:
+        backend.kernels = before
+
+
+def test_a_window_of_minus_infinities():
+    x = leaf(np.full((1, 1, 2, 2), -np.inf))
+    np.testing.assert_array_equal(mg.max_pool2d(x, 2, padding=1).numpy(), np.full((1, 1, 2, 2), -np.inf))
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("shape", [(32000, 2), (131072, 2), (512, 2, 16, 16)])
+def test_batch_norm_far_from_zero(shape, layout):
+    """At a mean of 1000 and a deviation of 0.1 a rounded mean would be seen in every digit but three."""
+    x = (1000 + 0.1 * np.random.default_rng(0).standard_normal(shape)).astype("float32", order=layout)
+    axes = (0, *range(2, x.ndim))
+    exact = x.astype("float64")
+    exact = (exact - exact.mean(axes, keepdims=True)) / np.sqrt(exact.var(axes, keepdims=True) + 1e-5)
+    ones = mg.tensor(np.ones(2, "float32"))
+    y = mg.batch_norm(mg.tensor(x), ones, ones * 0.0)
+    np.testing.assert_allclose(y.numpy(), exact, atol=1e-3)

@@ -69,3 +69,14 @@ def test_a_backward_pass_notices_that_weights_were_clipped():
 def test_a_bound_is_not_negative(clip, bound):
     with pytest.raises(ValueError, match=f"{clip.__name__}: the bound must be 0 or more, got {bound}"):
         clip([], bound)
+
+
+def test_a_gradient_without_axes_and_one_that_stands_in_a_graph():
+    x = mg.tensor(3.0, requires_grad=True)
+    (slope,) = mg.grad(x * x * x, x, create_graph=True)
+    second = (slope * slope).sum()
+    for clip in (clip_gradient_value, clip_gradient_norm):
+        x.grad = slope
+        clip([x], 1.0)
+        assert x.grad.item() == pytest.approx(1)
+    assert mg.grad(second, x)[0].item() == pytest.approx(36 * 27)
