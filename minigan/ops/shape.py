@@ -80,6 +80,7 @@ class GetItem(Function):
     """y = x[index], slices, integers or arrays of integers: GetItem and Scatter are each other's adjoint."""
 
     reads = ()
+    view = True  # of slices; what is gathered is a copy
 
     def __init__(self, index: Any):
         self.index = index

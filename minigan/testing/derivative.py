@@ -49,7 +49,8 @@ class Line:
 
     def rounding(self) -> np.ndarray:
         """How far rounding moves the value, at least: what a value as large as the greatest output cannot resolve."""
-        return ROUNDING * np.finfo(self.here.dtype).eps * (np.abs(self.weights) @ np.abs(self.here))
+        weights, here = np.abs(self.weights), np.abs(self.here)
+        return ROUNDING * np.finfo(self.here.dtype).eps * np.maximum(weights @ here, weights.max(1) * here.max())
 
     def roughness(self) -> np.ndarray:
         """How far rounding moves the value, measured: what a parabola through close points leaves over.
