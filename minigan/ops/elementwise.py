@@ -455,8 +455,11 @@ def add(a: Operand, b: Operand) -> Tensor:
 
 def subtract(a: Operand, b: Operand) -> Tensor:
     """a - b."""
-    if isinstance(a, Tensor) and _number(b) and a.dtype.kind in "fc":  # unsigned integers may not take a negative
-        return Shift(-_with_number(a, b)[1])(a)
+    if isinstance(a, Tensor) and _number(b):
+        a, b = _with_number(a, b)
+        if a.dtype.kind in "fc":
+            return Shift(-b)(a)
+        return Tensor(a.backend.kernels.subtract(a.data, b), a.backend)  # integers may have no negative
     return add(negative(b), a) if _number(a) else Subtract()(*_pair(a, b))
 
 

@@ -151,6 +151,13 @@ def test_the_least_of_integers(dtype):
     np.testing.assert_array_equal(mg.minimum(mg.tensor(least), mg.tensor(least[::-1].copy())).numpy(), [least[0]] * 2)
 
 
+def test_integers_less_a_number():
+    x = mg.tensor(np.array([200, 5], "uint8"))
+    np.testing.assert_array_equal((x - 5).numpy(), np.array([195, 0], "uint8"), strict=True)
+    assert (x.sum() - 1).item() == 204 and (x.sum() - 1).dtype.kind == "u"
+    assert (x - 0.5).dtype == np.float32
+
+
 def test_a_tuple_inside_an_index_is_an_array():
     x = leaf([[1.0, 2.0], [3.0, 4.0]])
     for rows in ((0, 0), [0, 0], range(1), np.array([0, 0]), mg.tensor([0, 0])):
