@@ -424,13 +424,13 @@ def _tensor_like(value: Operand, like: Tensor) -> Tensor:
             raise DeviceError(
                 f"an array that is not on {like.device} met a Tensor that is: use mg.tensor(..., device=)"
             )
-        if not hasattr(value, "dtype"):
-            array = like.backend.asarray(value, dtype=like.dtype if like.dtype.kind in "fc" else None)
-            value = Tensor(
-                array.astype("float32") if array.dtype.kind == "f" != like.dtype.kind else array, like.backend
-            )
-        else:
+        if hasattr(value, "dtype"):
             value = Tensor(value, like.backend)
+        elif like.dtype.kind in "fc":
+            value = Tensor(like.backend.asarray(value, dtype=like.dtype), like.backend)
+        else:
+            array = like.backend.asarray(value)
+            value = Tensor(array.astype("float32") if array.dtype.kind == "f" else array, like.backend)
     if value.dtype != like.dtype and value.dtype.kind in "iub" and like.dtype.kind == "f":
         value = Tensor(value.data.astype(like.dtype), value.backend)
     return value
@@ -475,7 +475,7 @@ def divide(a: Operand, b: Operand) -> Tensor:
     """a / b."""
     if isinstance(a, Tensor) and _number(b):
         return Quotient(float(b))(_floating(a))
-    if _number(a):
+    if isinstance(b, Tensor) and _number(a):
         return Reciprocal(float(a))(_floating(b))
     a, b = _pair(a, b)
     return Divide()(_floating(a), _floating(b))
@@ -491,7 +491,9 @@ def _with_number(x: Tensor, number: Operand) -> tuple[Tensor, float | int]:
 
 def _floating(x: Tensor) -> Tensor:
     """x, which becomes float32 where it holds integers or booleans."""
-    return x if x.dtype.kind in "fc" else Tensor(x.data.astype("float32"), x.backend)
+    if isinstance(x, Tensor) and x.dtype.kind not in "fc":
+        return Tensor(x.data.astype("float32"), x.backend)
+    return x  # what is no Tensor the operation refuses
 
 
 def power(x: Operand, exponent: Operand) -> Tensor:
