@@ -29,6 +29,7 @@ from minigan.bench.training import prepare
 from minigan.bench.workloads import batch_sizes
 from minigan.files import replacing
 from minigan.gan import presets
+from minigan.gan.config import DEFAULT_PRESET
 from minigan.kernels.reference import ReferenceKernels
 from minigan.profile import Profile
 
@@ -213,7 +214,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--widths", type=numbers, default=list(WIDTHS), metavar="NUMBERS")
     parser.add_argument("--thread-counts", type=numbers, default=counts, metavar="NUMBERS")
     parser.add_argument(
-        "--plain", type=preset_names, default=["cgan"], metavar="NAMES", help="time these by both kernels"
+        "--plain", type=preset_names, default=[DEFAULT_PRESET], metavar="NAMES", help="time these by both kernels"
     )
     parser.add_argument("--threads", type=int, default=cores, metavar="N", help="for batch size and width")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="X", help="for each figure (default 1)")

@@ -82,7 +82,7 @@ class Tensor:
     whether operations on it are recorded. `==` compares elements, hashing goes by identity.
     """
 
-    __slots__ = ("__weakref__", "_requires_grad", "backend", "creator", "data", "grad", "name", "owner", "version")
+    __slots__ = ("__weakref__", "_owner", "_requires_grad", "backend", "creator", "data", "grad", "name", "version")
     __array_ufunc__ = None  # a NumPy array on the left of an operator leaves the operation to the Tensor
     __hash__ = object.__hash__
 
@@ -92,7 +92,7 @@ class Tensor:
         self.grad: Tensor | None = None
         self.creator: Function | None = None
         self.name = ""
-        self.owner: weakref.ref | None = None  # the optimizer whose memory this Tensor is a view of
+        self._owner: weakref.ref | None = None
         self.version = version or Version()
         self._requires_grad = False
         if requires_grad:
@@ -119,6 +119,15 @@ class Tensor:
     @property
     def device(self) -> str:
         return self.backend.device
+
+    @property
+    def owner(self) -> Any:
+        """The optimizer whose memory this Tensor is a view of; None where there is none, or no longer."""
+        return self._owner() if self._owner else None
+
+    @owner.setter
+    def owner(self, optimizer: Any) -> None:
+        self._owner = weakref.ref(optimizer)
 
     @property
     def requires_grad(self) -> bool:

@@ -94,9 +94,8 @@ class Minigan:
 
     def _record(self) -> None:
         """Record a step as a graph, which reads the latents from where the recording found them."""
-        size = self.workload.batch
-        shapes = (size, *self.workload.image), (size, workloads.LATENT), (size, workloads.LATENT)
-        batch, self.gan.given = self.prepare(*(np.zeros(shape, np.float32) for shape in shapes))
+        (arrays,) = workloads.batches(self.workload, 1)
+        batch, self.gan.given = self.prepare(*arrays)
         self.captured = CapturedStep(self.gan)
         self.captured(batch)
         if self.captured.problem is not None:

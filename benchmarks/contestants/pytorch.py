@@ -128,9 +128,8 @@ class PyTorch:
 
         Its memory stays where it is, so what changes is copied in, and the losses are always the same two tensors.
         """
-        size = self.workload.batch
-        shapes = (size, *self.workload.image), (size, workloads.LATENT), (size, workloads.LATENT)
-        batch: Batch = self.prepare(*(np.zeros(shape, np.float32) for shape in shapes))
+        (arrays,) = workloads.batches(self.workload, 1)
+        batch: Batch = self.prepare(*arrays)
         warm_up = torch.cuda.Stream()
         warm_up.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(warm_up):

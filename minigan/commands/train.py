@@ -81,7 +81,7 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
     begun = run.config()
     config = begun.replace(**_given(args))
     device = _device(config)
-    if args.checkpoint or run.has_checkpoint():
+    if args.checkpoint or run.checkpoint_paths():
         algorithm, state = run.load(device, args.checkpoint)
         step = state["step"]
     else:

@@ -133,7 +133,7 @@ class Checkpoints(Reporter):
         self.run = run
 
     def start(self, trainer: Trainer) -> None:
-        _remove_later(self.run.checkpoints.glob("step_*.npz"), trainer.step)
+        _remove_later(self.run.checkpoint_paths(), trainer.step)
 
     def after_step(self, trainer: Trainer, report: Any) -> None:
         if trainer.step % trainer.config.checkpoint_every == 0:

@@ -80,14 +80,15 @@ class Run:
         checkpoint.save(path, {"step": step, "config": vars(config), **algorithm.state_dict()})
         return path
 
-    def has_checkpoint(self) -> bool:
-        """Not if it was killed before its first."""
-        return any(self.checkpoints.glob("step_*.npz"))
+    def checkpoint_paths(self) -> list[Path]:
+        """From the first to the latest; none if the run was killed before its first."""
+        return sorted(self.checkpoints.glob("step_*.npz"))
 
     def latest_checkpoint(self) -> Path:
-        if not self.has_checkpoint():
+        paths = self.checkpoint_paths()
+        if not paths:
             raise ValueError(f"{self.directory} holds no checkpoint yet: train it with --out {self.directory} --resume")
-        return max(self.checkpoints.glob("step_*.npz"))
+        return paths[-1]
 
     def load(self, device: str | Backend = "cpu", path: str | Path | None = None) -> tuple[GAN, dict[str, Any]]:
         """The algorithm as a checkpoint (by default the latest) left it, and that checkpoint's state."""

@@ -72,9 +72,10 @@ def check_labels(what: str, labels: Tensor, count: int) -> None:
     """Raise unless labels are integers from 0 to count - 1 (on a GPU any integers: it would have to be waited for)."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{what} expects integer labels, got {labels.dtype}")
-    if labels.backend.index is None and labels.size and not 0 <= labels.data.min() <= labels.data.max() < count:
-        wrong = labels.data.min() if labels.data.min() < 0 else labels.data.max()
-        raise ValueError(f"{what} expects labels from 0 to {count - 1}, got {wrong}")
+    if labels.backend.index is None and labels.size:
+        low, high = labels.data.min(), labels.data.max()
+        if low < 0 or high >= count:
+            raise ValueError(f"{what} expects labels from 0 to {count - 1}, got {low if low < 0 else high}")
 
 
 def _same_shape(what: str, x: Tensor, target: Tensor) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..autograd import ShapeError, Tensor
 from ..backend import get_backend
 from ..kernels.geometry import Pair
+from ..ops.conv import as_pair
 from ..rng import Generator
 from . import functional, init
 from .module import Module, Parameter
@@ -86,9 +87,8 @@ class Conv2d(Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
         self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.weight = _parameter((out_channels, in_channels, *kernel), channels_last=True)
+        self.weight = _parameter((out_channels, in_channels, *as_pair(kernel_size)), channels_last=True)
         self.bias = _parameter((out_channels,)) if bias else None
         _initialise(self.weight, self.bias, rng)
 
@@ -118,9 +118,8 @@ class ConvTranspose2d(Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
         self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
-        self.weight = _parameter((in_channels, out_channels, *kernel), channels_last=True)
+        self.weight = _parameter((in_channels, out_channels, *as_pair(kernel_size)), channels_last=True)
         self.bias = _parameter((out_channels,)) if bias else None
         _initialise(self.weight, self.bias, rng)
 

@@ -164,10 +164,9 @@ class Module:
     def _rebind(self, change: Any, backend: Any) -> Module:
         tensors = [*self.parameters(), *(b for b in self.buffers() if isinstance(b, Tensor))]
         for t in tensors:
-            owner = t.owner() if t.owner else None
-            if owner is not None:
+            if t.owner is not None:
                 raise GraphError(
-                    f"the parameters belong to an optimizer ({type(owner).__name__}), whose memory they share: "
+                    f"the parameters belong to an optimizer ({type(t.owner).__name__}), whose memory they share: "
                     "move or convert the module before the optimizer is made"
                 )
         for t in tensors:

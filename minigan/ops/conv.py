@@ -131,7 +131,7 @@ def conv2d(
     columns), or "same" as in TensorFlow: output size ceil(size / stride), the odd row of zeros at the bottom or right.
     """
     _check(x, weight, bias, channels_axis=1, bias_axis=0, what="conv2d")
-    geometry = conv_geometry(x.shape[2:], weight.shape[2:], _pair(stride), _padding(padding), _pair(dilation))
+    geometry = conv_geometry(x.shape[2:], weight.shape[2:], as_pair(stride), _padding(padding), as_pair(dilation))
     inputs = (x, weight) if bias is None else (x, weight, bias)
     return Conv2d(geometry)(*inputs)
 
@@ -154,10 +154,10 @@ def conv_transpose2d(
     geometry = transposed_geometry(
         x.shape[2:],
         weight.shape[2:],
-        _pair(stride),
+        as_pair(stride),
         _padding(padding),
-        _pair(output_padding, 0),
-        _pair(dilation),
+        as_pair(output_padding, 0),
+        as_pair(dilation),
     )
     inputs = (x, weight) if bias is None else (x, weight, bias)
     return ConvTranspose2d(geometry)(*inputs)
@@ -171,8 +171,8 @@ def avg_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = N
 
 def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:
     """Greatest element of each window; where several are equal they share the gradient."""
-    rows, columns = _pair(padding, 0)
-    kernel = _pair(kernel_size)
+    rows, columns = as_pair(padding, 0)
+    kernel = as_pair(kernel_size)
     if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
         raise ShapeError(f"max_pool2d: padding {padding} must be at most half the kernel {kernel}")
     padded = pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)), -math.inf) if rows or columns else x
@@ -184,7 +184,7 @@ def upsample_nearest(x: Tensor, scale_factor: int | Pair) -> Tensor:
     """Every pixel of x (N, C, H, W) repeated scale_factor times along rows and columns."""
     if x.ndim != 4:
         raise ShapeError(f"upsampling takes (N, C, H, W), got a Tensor of shape {x.shape}")
-    rows, columns = _pair(scale_factor)
+    rows, columns = as_pair(scale_factor)
     n, c, h, w = x.shape
     repeated = broadcast_to(reshape(x, (n, c, h, 1, w, 1)), (n, c, h, rows, w, columns))
     return reshape(repeated, (n, c, h * rows, w * columns))
@@ -193,8 +193,10 @@ def upsample_nearest(x: Tensor, scale_factor: int | Pair) -> Tensor:
 def _pool_geometry(x: Tensor, kernel_size, stride, padding) -> Geometry:
     if x.ndim != 4:
         raise ShapeError(f"pooling takes (N, C, H, W), got a Tensor of shape {x.shape}")
-    kernel = _pair(kernel_size)
-    return conv_geometry(x.shape[2:], kernel, kernel if stride is None else _pair(stride), _pair(padding, 0), (1, 1))
+    kernel = as_pair(kernel_size)
+    return conv_geometry(
+        x.shape[2:], kernel, kernel if stride is None else as_pair(stride), as_pair(padding, 0), (1, 1)
+    )
 
 
 # --------------------------------------------------------------------------------------- geometry
@@ -246,7 +248,8 @@ def _greater(a: int, b: int) -> int:
     return a if a > b else b
 
 
-def _pair(value: int | Pair, least: int = 1) -> Pair:
+def as_pair(value: int | Pair, least: int = 1) -> Pair:
+    """(rows, columns), from a number for both or a pair, each `least` or more."""
     pair: Sequence[int] = (value, value) if isinstance(value, int | Integral) else value
     whole = isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(n, Integral) for n in pair)
     if not whole or min(pair) < least:
@@ -259,7 +262,7 @@ def _padding(padding: Padding) -> Pair | str:
         if padding != "same":
             raise ValueError(f'padding is a number, a pair, or "same", got {padding!r}')
         return padding
-    return _pair(padding, 0)
+    return as_pair(padding, 0)
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, channels_axis: int, bias_axis: int, what: str) -> None:

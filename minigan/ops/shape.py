@@ -201,8 +201,7 @@ def get_item(x: Tensor, index: Any) -> Tensor:
 
 def _part(x: Tensor, part: Any) -> Any:
     """A part of an index as an array may take it; arrays are copied, for the backward pass."""
-    if isinstance(part, Tensor):
-        return part.data.copy()
+    part = part.data if isinstance(part, Tensor) else part
     return x.backend.xp.array(part) if isinstance(part, list | tuple | range) or hasattr(part, "dtype") else part
 
 

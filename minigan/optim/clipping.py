@@ -13,17 +13,15 @@ def clip_gradient_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     Pascanu et al. 2013. Nothing waits for the device.
     """
     _check_bound("clip_gradient_norm", max_norm)
-    parameters = list(parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = {p: p.grad.data for p in parameters if p.grad is not None}
     if not gradients:
         raise ValueError("clip_gradient_norm: no parameter has a gradient; call backward first")
-    xp = gradients[0].backend.xp
-    norm = xp.sqrt(sum((g.data * g.data).sum() for g in gradients))
-    scale = xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(norm.dtype)
-    for p in parameters:
-        if p.grad is not None:
-            p.grad = Tensor(p.grad.data * scale, p.backend)
-    return Tensor(norm, gradients[0].backend)
+    backend = next(iter(gradients)).backend
+    norm = backend.xp.sqrt(sum((g * g).sum() for g in gradients.values()))
+    scale = backend.xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(norm.dtype)
+    for p, g in gradients.items():
+        p.grad = Tensor(g * scale, backend)
+    return Tensor(norm, backend)
 
 
 def clip_gradient_value(parameters: Iterable[Tensor], limit: float) -> None:

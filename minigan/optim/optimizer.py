@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,7 +27,6 @@ class Optimizer:
             raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
         self.flat, self._pieces = _flatten(self)
-        self._views = [parameter.data for parameter in self.parameters]
         xp = self.parameters[0].backend.xp
         self.state = {slot: xp.zeros_like(self.flat) for slot in self.slots}
 
@@ -37,7 +35,7 @@ class Optimizer:
         self.steps += 1
         self.parameters[0].backend.use()
         kernels, gradients = self.parameters[0].backend.kernels, []
-        for parameter, view, (piece, order) in zip(self.parameters, self._views, self._pieces, strict=True):
+        for parameter, (view, piece, order) in zip(self.parameters, self._pieces, strict=True):
             if parameter.data is not view:
                 raise ValueError(
                     f"parameter {parameter.name or parameter.shape} has been given another array since this optimizer "
@@ -78,18 +76,17 @@ class Optimizer:
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
 
 
-def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[slice, tuple[int, ...]]]]:
-    """One flat array behind all parameters; for each its slice, and its axes in the order of its memory."""
+def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[Any, slice, tuple[int, ...]]]]:
+    """One flat array behind all parameters; for each its view, slice, and axes in the order of its memory."""
     parameters, first = optimizer.parameters, optimizer.parameters[0]
     for t in parameters:
         if t.creator is not None or not t.requires_grad:
             raise ValueError("an optimizer takes leaves with requires_grad=True")
         if t.backend is not first.backend or t.dtype != first.dtype:
             raise ValueError("the parameters of one optimizer must be on one device and of one dtype")
-        owner = t.owner() if t.owner else None
-        if owner is not None:
-            name = type(owner).__name__
-            raise ValueError(f"parameter {t.name or t.shape} belongs to another optimizer ({name}) already")
+        if t.owner is not None:
+            owner = type(t.owner).__name__
+            raise ValueError(f"parameter {t.name or t.shape} belongs to another optimizer ({owner}) already")
     if len(set(parameters)) < len(parameters):
         raise ValueError("a parameter is named twice")
     flat = first.backend.xp.empty(sum(t.size for t in parameters), first.dtype)
@@ -99,7 +96,7 @@ def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[slice, tuple[int, ..
         piece = slice(start, start + t.size)
         view = flat[piece].reshape([t.shape[axis] for axis in order])
         view[...] = t.data.transpose(order)
-        t.data, t.owner = view.transpose(sorted(range(t.ndim), key=order.__getitem__)), weakref.ref(optimizer)
-        pieces.append((piece, order))
+        t.data, t.owner = view.transpose(sorted(range(t.ndim), key=order.__getitem__)), optimizer
+        pieces.append((t.data, piece, order))
         start += t.size
     return flat, pieces

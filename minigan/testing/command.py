@@ -25,9 +25,10 @@ DEFAULTS: dict[str, Any] = {"order": 2, "examples": 25, "seed": 0, "dtype": "flo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     absent = argparse.SUPPRESS  # what is not given is not in the Namespace: --mutants refuses what is
     parser.add_argument("--ops", nargs="+", metavar="NAME", help="operations to check (all by default)")
-    parser.add_argument("--order", type=_positive, default=absent, help="highest order of derivative (default 2)")
+    order, examples = "highest order of derivative", "random examples of each operation"
+    parser.add_argument("--order", type=_positive, default=absent, help=f"{order} (default {DEFAULTS['order']})")
     parser.add_argument(
-        "--examples", type=_positive, default=absent, help="random examples of each operation (default 25)"
+        "--examples", type=_positive, default=absent, help=f"{examples} (default {DEFAULTS['examples']})"
     )
     parser.add_argument("--seed", type=int, default=absent, help="the examples of an operation are seed, seed + 1, ...")
     parser.add_argument("--dtype", choices=("float64", "float32"), default=absent)

@@ -1,4 +1,8 @@
-"""One wrong rule, planted in the place of the right one."""
+"""One wrong rule, planted in the place of the right one.
+
+It declares the lowest order of derivative that it makes wrong (a residual cut from the graph leaves order 1 right), or
+why it changes nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Wrong rules, planted on purpose: what the checks reject says how far they can be trusted.
-
-A mutant replaces the rule of one Function. It declares the lowest order of derivative that it makes wrong (a residual
-cut from the graph leaves order 1 right), or why it changes nothing.
-"""
+"""Wrong rules, planted on purpose: what the checks reject says how far they can be trusted."""
 
 from __future__ import annotations
 
