@@ -77,6 +77,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:training without a CUDA graph")  # this device has none
 @pytest.mark.parametrize("workload, kernel, wrong", PLANTED)
 def test_a_wrong_kernel_on_a_device_is_an_error_before_anything_is_timed(gpu, monkeypatch, workload, kernel, wrong):
     monkeypatch.setattr("minigan.bench.suite.measure", lambda *_, **__: pytest.fail("timed"))
