@@ -68,7 +68,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("preset", ["mlp", "dcgan"])
-def test_a_killed_and_an_interrupted_run_end_in_the_same_bits_as_one_that_was_not(tmp_path, preset):
+def test_a_killed_and_an_interrupted_run_end_in_the_same_bits_as_one_that_was_not(tmp_path, preset, capsys):
     endless = ["--steps", "100000"]
     stopped = tmp_path / "stopped"
     code, _, _ = signalled(command(preset, "stopped", *endless), stopped, 2, signal.SIGKILL)
@@ -82,9 +82,11 @@ def test_a_killed_and_an_interrupted_run_end_in_the_same_bits_as_one_that_was_no
     step = checkpoint.load(max(stopped.glob("checkpoints/step_*.npz")))["step"]
     assert f"stopped after step {step}; continue with: minigan train --out stopped --resume" in output
     assert step > int(killed_at.stem[5:])
+    assert "from its beginning" not in output  # which would end in the same bits, too
 
     steps = str(step + 7)
     assert main([*resume, "--steps", steps]) == 0
+    assert "from its beginning" not in capsys.readouterr().out
     assert main(command(preset, "whole", "--steps", steps)) == 0
     whole, last = tmp_path / "whole", f"checkpoints/step_{step + 7:08d}.npz"
     assert same(checkpoint.load(stopped / last), checkpoint.load(whole / last))
