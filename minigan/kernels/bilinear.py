@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .buffers import BufferPool
-from .geometry import Geometry
+from .geometry import Geometry, Kept
 from .layout import channels_first, channels_last, shares, slices
 from .schemes import Scheme
 from .threads import ThreadTeam
@@ -48,39 +48,39 @@ class Bilinear:
         self.plan = plan
         self.plan_weight_grad = plan_weight_grad or plan
 
-    def conv2d(self, x, weight, bias, geometry: Geometry):
-        plan = self.plan(geometry)
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: Kept | None = None):
+        plan, (kept_x, kept_w) = self.plan(geometry), kept or ({}, {})
         x = channels_last(x)
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
-        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES).transpose(0, 2, 1)
+        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES, kept_w).transpose(0, 2, 1)
 
         def some(images: slice, shares: int) -> None:
-            u = self.analyze(plan.scheme.x, plan.x, x[images], shares)
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, kept_x)
             self.synthesize(plan.scheme.y, plan.y, self.products(u, w, shares), y[images], bias, shares)
 
         self.over_images(some, plan, len(x))
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry):
-        plan = self.plan(geometry)
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: Kept | None = None):
+        plan, (kept_y, kept_w) = self.plan(geometry), kept or ({}, {})
         y = channels_last(y)
         x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
-        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES)
+        w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES, kept_w)
 
         def some(images: slice, shares: int) -> None:
-            v = self.analyze(plan.scheme.y, plan.y, y[images], shares)
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
             self.synthesize(plan.scheme.x, plan.x, self.products(v, w, shares), x[images], bias, shares)
 
         self.over_images(some, plan, len(y))
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry):
-        plan = self.plan_weight_grad(geometry)
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: Kept | None = None):
+        plan, (kept_x, kept_y) = self.plan_weight_grad(geometry), kept or ({}, {})
         x, y = channels_last(x), channels_last(y)
 
         def some(images: slice, shares: int) -> np.ndarray:
-            u = self.analyze(plan.scheme.x, plan.x, x[images], shares)
-            v = self.analyze(plan.scheme.y, plan.y, y[images], shares)
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, kept_x)
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
             return self.products(v.transpose(0, 2, 1), u, shares)
 
         total, *others = self.over_images(some, plan, len(x))
@@ -97,8 +97,10 @@ class Bilinear:
             return [function(chunks[0], SHARES)]
         return self.team.run(lambda chunk: function(chunk, 1), chunks)
 
-    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int) -> np.ndarray:
-        """(n, H, W, C) -> (P, T, K): every tile times the matrix, in `count` shares."""
+    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int, kept: dict) -> np.ndarray:
+        """(n, H, W, C) -> (P, T, K): every tile times the matrix, in `count` shares; or as it was kept."""
+        if count > 1 and (self, tiles) in kept:
+            return kept[self, tiles]
         matrix = matrix.astype(array.dtype)
         each = math.prod(tiles.count)
         points = self.points(len(matrix), len(array) * each, tiles.depth(array), array.dtype)
@@ -109,6 +111,8 @@ class Bilinear:
             np.matmul(matrix, pieces(read, matrix), out=tile_major(part, read, matrix))
 
         self.team.run(run, shares(len(array), count))
+        if count > 1:  # not a chunk: its transform had better stay in the cache
+            kept[self, tiles] = points
         return points
 
     def synthesize(self, matrix: np.ndarray, tiles: Tiles, points: np.ndarray, array: np.ndarray, bias, count) -> None:

@@ -59,6 +59,14 @@ class CpuKernels(ReferenceKernels):
     def copy(self, x):
         return self._one_pass(np.positive, x) if x.dtype.kind in "fc" else x.copy(order="K")
 
+    def reshape(self, x, shape):
+        if x.size < LARGE or x.flags.c_contiguous:
+            return x.reshape(shape)
+        try:
+            return x.reshape(shape, copy=False)
+        except (TypeError, ValueError):  # TypeError: NumPy 2.0 cannot say whether it would copy
+            return self.contiguous(x).reshape(shape)
+
     def contiguous(self, x):
         if x.size < LARGE or x.flags.c_contiguous:
             return np.ascontiguousarray(x)
@@ -167,16 +175,19 @@ class CpuKernels(ReferenceKernels):
         if not 0 <= slope <= 1 or x.dtype.kind == "c":
             return super().leaky_relu_grad(cotangent, x, slope)
 
-        def chain(out, cotangent, x):  # where() and masked copies stumble over every change of sign
-            np.copyto(out, np.greater(x, 0, out=self.blocks.empty_like(x, bool)))
-            np.multiply(out, 1 - slope, out=out)
-            np.add(out, slope, out=out)  # (1 - slope) + slope rounds to 1
+        # where() and masked copies stumble over every change of sign. As integers, the bits of a positive number are
+        # positive too, those of any other are not.
+        integers = np.dtype(f"i{x.itemsize}")
+        one, low = np.array([1, slope], x.dtype).view(integers)
+
+        def chain(out, cotangent, x):
+            bits = np.clip(x.view(integers), 0, 1, out=out.view(integers))
+            np.multiply(bits, one - low, out=bits)
+            np.add(bits, low, out=bits)
             np.multiply(out, cotangent, out=out)
 
         def chain_of_zero(out, cotangent, x):  # the bits of the cotangent, or none
-            integers = f"i{out.itemsize}"
-            bits = out.view(integers)
-            np.copyto(bits, np.greater(x, 0, out=self.blocks.empty_like(x, bool)))
+            bits = np.clip(x.view(integers), 0, 1, out=out.view(integers))
             np.negative(bits, out=bits)
             np.bitwise_and(bits, cotangent.view(integers), out=bits)
 
@@ -251,14 +262,14 @@ class CpuKernels(ReferenceKernels):
 
     # ----------------------------------------------------------- convolution
 
-    def conv2d(self, x, weight, bias, geometry):
-        return self.convolutions.conv2d(x, weight, bias, geometry)
+    def conv2d(self, x, weight, bias, geometry, kept=None):
+        return self.convolutions.conv2d(x, weight, bias, geometry, kept)
 
-    def conv_transpose2d(self, y, weight, bias, geometry):
-        return self.convolutions.conv_transpose2d(y, weight, bias, geometry)
+    def conv_transpose2d(self, y, weight, bias, geometry, kept=None):
+        return self.convolutions.conv_transpose2d(y, weight, bias, geometry, kept)
 
-    def conv2d_weight_grad(self, x, y, geometry):
-        return self.convolutions.conv2d_weight_grad(x, y, geometry)
+    def conv2d_weight_grad(self, x, y, geometry, kept=None):
+        return self.convolutions.conv2d_weight_grad(x, y, geometry, kept)
 
     # ---------------------------------------------------- batch normalisation
 
@@ -325,13 +336,17 @@ class CpuKernels(ReferenceKernels):
 
     def random_bits(self, key: int, counter: int, count: int):
         out = self.pool.empty((count,), np.uint64)
-
-        def words(part: slice) -> None:
-            stream = np.random.Philox(key=key, counter=counter + part.start // 4)
-            out[part] = stream.random_raw(part.stop - part.start)
-
-        self._in_parts(words, slices(count, WORDS))
+        self._draw(key, counter, count, lambda part, words: np.copyto(out[part], words))
         return out
+
+    def _draw(self, key: int, counter: int, count: int, take: Callable[[slice, np.ndarray], object]) -> None:
+        """take(part, words) for all parts of the words that random_bits gives."""
+
+        def draw(blocks: slice) -> None:
+            part = slice(4 * blocks.start, min(4 * blocks.stop, count))
+            take(part, np.random.Philox(key=key, counter=counter + blocks.start).random_raw(part.stop - part.start))
+
+        self._in_parts(draw, shares(-(-count // 4), count / WORDS))
 
     def _in_parts(self, function: Callable[[slice], None], parts: list[slice]) -> None:
         if len(parts) == 1:
@@ -361,11 +376,13 @@ class CpuKernels(ReferenceKernels):
         if len(shape) == 4 or sys.byteorder != "little":
             return super().dropout_mask(key, counter, shape, keep)
         count = math.prod(shape)
-        digits = self.random_bits(key, counter, -(-count // 4)).view(np.uint16)[:count]
         kept = self.pool.empty((count,), bool)
-        self.blocks.fill(
-            lambda kept, digits: np.less(digits, round(keep * 2**16), out=kept), [kept, digits], PASS_BLOCK
-        )
+
+        def compare(part: slice, words: np.ndarray) -> None:
+            place = kept[4 * part.start : 4 * part.stop]
+            np.less(words.view(np.uint16)[: len(place)], round(keep * 2**16), out=place)
+
+        self._draw(key, counter, -(-count // 4), compare)
         return kept.reshape(shape)
 
     # ------------------------------------------------------------ optimizers

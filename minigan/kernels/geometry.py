@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 Pair = tuple[int, int]
+
+# A dictionary for either array of a convolution kernel, where it may leave what it made of that array for the other
+# kernels of the same geometry. Whoever hands a dictionary over again vouches that the array is still the same.
+Kept = tuple[dict[Any, Any], dict[Any, Any]]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .geometry import Geometry
+from .geometry import Geometry, Kept
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -35,6 +35,9 @@ class ReferenceKernels:
     def copy(self, x: Array) -> Array:
         """A fresh array of the same values, in the same memory order."""
         return x.copy(order="K")
+
+    def reshape(self, x, shape) -> Array:
+        return x.reshape(shape)
 
     def contiguous(self, x: Array) -> Array:
         """The same values in C order (itself where it already is)."""
@@ -200,7 +203,7 @@ class ReferenceKernels:
             padded[:, :, rows, cols] += columns[:, :, :, k, l].transpose(0, 3, 1, 2)
         return padded[:, :, top : top + height, left : left + width]
 
-    def conv2d(self, x, weight, bias, geometry: Geometry) -> Array:
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: Kept | None = None) -> Array:
         """dT/dy: (N, C, H, W) x (O, C, KH, KW) -> (N, O, OH, OW), plus a bias (O,) or None."""
         n, c = x.shape[:2]
         columns = self.im2col(x, geometry).reshape(-1, math.prod(geometry.kernel_size) * c)
@@ -209,7 +212,7 @@ class ReferenceKernels:
             y = y + bias
         return y.reshape(n, *geometry.output_size, weight.shape[0]).transpose(0, 3, 1, 2)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry) -> Array:
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: Kept | None = None) -> Array:
         """dT/dx: (N, O, OH, OW) x (O, C, KH, KW) -> (N, C, H, W), plus a bias (C,) or None."""
         n, o = y.shape[:2]
         c = weight.shape[1]
@@ -217,7 +220,7 @@ class ReferenceKernels:
         x = self.col2im(columns.reshape(n, *geometry.output_size, *geometry.kernel_size, c), geometry)
         return x if bias is None else x + bias.reshape(-1, 1, 1)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry) -> Array:
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: Kept | None = None) -> Array:
         """dT/dw: (N, C, H, W) x (N, O, OH, OW) -> (O, C, KH, KW)."""
         c, o = x.shape[1], y.shape[1]
         columns = self.im2col(x, geometry).reshape(-1, math.prod(geometry.kernel_size) * c)

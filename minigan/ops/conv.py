@@ -17,7 +17,7 @@ from functools import lru_cache
 from numbers import Integral
 
 from ..autograd import Function, ShapeError, Tensor
-from ..kernels.geometry import Geometry, Pair
+from ..kernels.geometry import Geometry, Kept, Pair
 from .reduce import broadcast_to, max, mean, sum
 from .shape import pad, reshape
 
@@ -29,18 +29,18 @@ class Conv2d(Function):
 
     reads = (0, 1)
 
-    def __init__(self, geometry: Geometry):
-        self.geometry = geometry
+    def __init__(self, geometry: Geometry, kept: Kept | None = None):
+        self.geometry, self.kept = geometry, kept or ({}, {})
 
     def forward(self, x, w, b=None):
-        return self.kernels.conv2d(x, w, b, self.geometry)
+        return self.kernels.conv2d(x, w, b, self.geometry, self.kept)
 
     def backward(self, cotangent, needs):
         x, w, *bias = self.inputs
-        g = self.geometry
+        g, kept_x, kept_w, kept_y = self.geometry, *self.kept, {}
         gradients = (
-            ConvTranspose2d(g)(cotangent, w) if needs[0] else None,
-            Conv2dWeightGrad(g)(x, cotangent) if needs[1] else None,
+            ConvTranspose2d(g, (kept_y, kept_w))(cotangent, w) if needs[0] else None,
+            Conv2dWeightGrad(g, (kept_x, kept_y))(x, cotangent) if needs[1] else None,
         )
         return (*gradients, sum(cotangent, (0, 2, 3)) if needs[2] else None) if bias else gradients
 
@@ -50,18 +50,18 @@ class ConvTranspose2d(Function):
 
     reads = (0, 1)
 
-    def __init__(self, geometry: Geometry):
-        self.geometry = geometry
+    def __init__(self, geometry: Geometry, kept: Kept | None = None):
+        self.geometry, self.kept = geometry, kept or ({}, {})
 
     def forward(self, y, w, b=None):
-        return self.kernels.conv_transpose2d(y, w, b, self.geometry)
+        return self.kernels.conv_transpose2d(y, w, b, self.geometry, self.kept)
 
     def backward(self, cotangent, needs):
         y, w, *bias = self.inputs
-        g = self.geometry
+        g, kept_y, kept_w, kept_x = self.geometry, *self.kept, {}
         gradients = (
-            Conv2d(g)(cotangent, w) if needs[0] else None,
-            Conv2dWeightGrad(g)(cotangent, y) if needs[1] else None,
+            Conv2d(g, (kept_x, kept_w))(cotangent, w) if needs[0] else None,
+            Conv2dWeightGrad(g, (kept_x, kept_y))(cotangent, y) if needs[1] else None,
         )
         return (*gradients, sum(cotangent, (0, 2, 3)) if needs[2] else None) if bias else gradients
 
@@ -69,18 +69,18 @@ class ConvTranspose2d(Function):
 class Conv2dWeightGrad(Function):
     """w = dT/dw (x, y): (N, C, H, W) x (N, O, OH, OW) -> (O, C, KH, KW)."""
 
-    def __init__(self, geometry: Geometry):
-        self.geometry = geometry
+    def __init__(self, geometry: Geometry, kept: Kept | None = None):
+        self.geometry, self.kept = geometry, kept or ({}, {})
 
     def forward(self, x, y):
-        return self.kernels.conv2d_weight_grad(x, y, self.geometry)
+        return self.kernels.conv2d_weight_grad(x, y, self.geometry, self.kept)
 
     def backward(self, cotangent, needs):
         x, y = self.inputs
-        g = self.geometry
+        g, kept_x, kept_y, kept_w = self.geometry, *self.kept, {}
         return (
-            ConvTranspose2d(g)(y, cotangent) if needs[0] else None,
-            Conv2d(g)(x, cotangent) if needs[1] else None,
+            ConvTranspose2d(g, (kept_y, kept_w))(y, cotangent) if needs[0] else None,
+            Conv2d(g, (kept_x, kept_w))(x, cotangent) if needs[1] else None,
         )
 
 

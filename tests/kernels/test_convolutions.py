@@ -27,6 +27,7 @@ def chunks(request, monkeypatch):
         monkeypatch.setattr(planes, "ROWS", 1)
         monkeypatch.setattr(bilinear, "TILES", 1)
         monkeypatch.setattr(bilinear, "SMALL_PRODUCT", 100)
+    return request.param
 
 
 def kernels(algorithm, threads):
@@ -95,6 +96,32 @@ def test_any_geometry(algorithm, data, n, c, o, dtype, order, seed):
     geometry, tuned = data.draw(geometries(algorithm)), kernels(algorithm, 2)
     for name, args in operands(geometry, n, c, o, dtype, order, seed):
         close(getattr(tuned, name)(*args), getattr(REFERENCE, name)(*args))
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "planes", "frequency", "winograd"])
+@given(data=st.data(), n=st.integers(1, 4), c=st.integers(1, 5), o=st.integers(1, 5), dtype=dtypes, seed=seeds)
+@settings(max_examples=30)
+def test_what_is_kept_of_an_array_serves_all_kernels(algorithm, data, n, c, o, dtype, seed):
+    geometry, tuned = data.draw(geometries(algorithm)), kernels(algorithm, 2)
+    calls = data.draw(st.permutations(list(operands(geometry, n, c, o, dtype, "last", seed))))
+    kept = {}
+    for name, (a, b, *rest) in calls:
+        dictionaries = kept.setdefault(id(a), {}), kept.setdefault(id(b), {})
+        assert_array_equal(getattr(tuned, name)(a, b, *rest, dictionaries), getattr(tuned, name)(a, b, *rest))
+
+
+def test_a_transform_is_made_once(chunks):
+    """What is kept is what is used: the input's zeroed transform gives a weight gradient of zeros."""
+    geometry, c, o = LAYERS["5x5, stride 2, 14x14"]
+    tuned = kernels("frequency", 2)
+    (_, (x, w, _, _)), *_, (_, (_, y, _)) = operands(geometry, 2, c, o, np.float32, "last", 0)
+    kept_x, kept_w, kept_y = {}, {}, {}
+    tuned.conv2d(x, w, None, geometry, (kept_x, kept_w))
+    tuned.conv_transpose2d(y, w, None, geometry, (kept_y, kept_w))
+    assert [len(kept) for kept in (kept_x, kept_w, kept_y)] == ([1, 1, 1] if chunks == "one chunk" else [0, 1, 0])
+    for transform in kept_x.values():
+        transform.fill(0)
+        assert not tuned.conv2d_weight_grad(x, y, geometry, (kept_x, kept_y)).any()
 
 
 LAYERS = {
