@@ -24,11 +24,11 @@ OPERATIONS: dict[str, Callable[..., int]] = {
     "matmul": lambda a, b: 2 * a.size * b.shape[-1],
     "linear": lambda x, weight, bias: 2 * len(x) * weight.size,
     "linear_weight_grad": lambda x, y: 2 * x.size * y.shape[1],
-    "conv2d": lambda x, weight, bias, geometry, *_: 2 * len(x) * math.prod(geometry.output_size) * weight.size,
+    "conv2d": lambda x, weight, bias, g, *_: 2 * len(x) * math.prod(g.output_size) * weight.size,
     "conv_transpose2d": lambda y, weight, bias, geometry, *_: (
         2 * len(y) * math.prod(geometry.output_size) * weight.size
     ),
-    "conv2d_weight_grad": lambda x, y, geometry, *_: 2 * y.size * x.shape[1] * math.prod(geometry.kernel_size),
+    "conv2d_weight_grad": lambda x, y, g, *_: 2 * y.size * x.shape[1] * math.prod(g.kernel_size),
 }
 
 

@@ -48,7 +48,7 @@ class Bilinear:
         self.plan = plan
         self.plan_weight_grad = plan_weight_grad or plan
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: Kept | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         plan, (kept_x, kept_w) = self.plan(geometry), kept or ({}, {})
         x = channels_last(x)
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
@@ -61,7 +61,7 @@ class Bilinear:
         self.over_images(some, plan, len(x))
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: Kept | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         plan, (kept_y, kept_w) = self.plan(geometry), kept or ({}, {})
         y = channels_last(y)
         x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
@@ -74,7 +74,7 @@ class Bilinear:
         self.over_images(some, plan, len(y))
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: Kept | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         plan, (kept_x, kept_y) = self.plan_weight_grad(geometry), kept or ({}, {})
         x, y = channels_last(x), channels_last(y)
 
@@ -83,9 +83,7 @@ class Bilinear:
             v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
             return self.products(v.transpose(0, 2, 1), u, shares)
 
-        total, *others = self.over_images(some, plan, len(x))
-        for other in others:
-            np.add(total, other, out=total)
+        total = self.added(self.over_images(some, plan, len(x)))
         w = self.pool.empty((y.shape[3], *geometry.kernel_size, x.shape[3]), x.dtype)
         self.synthesize(plan.scheme.w, plan.w, total, w, None, SHARES)
         return channels_first(w)
@@ -97,7 +95,18 @@ class Bilinear:
             return [function(chunks[0], SHARES)]
         return self.team.run(lambda chunk: function(chunk, 1), chunks)
 
-    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int, kept: dict) -> np.ndarray:
+    def added(self, chunks: list[np.ndarray]) -> np.ndarray:
+        """The sum of the (P, O, K) of all chunks, point by point, into that of the first."""
+        total, *others = chunks
+
+        def add(point: slice) -> None:
+            for other in others:
+                np.add(total[point], other[point], out=total[point])
+
+        self.team.run(add, slices(len(total), 1) if others else [])
+        return total
+
+    def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int, kept: Kept) -> np.ndarray:
         """(n, H, W, C) -> (P, T, K): every tile times the matrix, in `count` shares; or as it was kept."""
         if count > 1 and (self, tiles) in kept:
             return kept[self, tiles]

@@ -175,19 +175,15 @@ class CpuKernels(ReferenceKernels):
         if not 0 <= slope <= 1 or x.dtype.kind == "c":
             return super().leaky_relu_grad(cotangent, x, slope)
 
-        # where() and masked copies stumble over every change of sign. As integers, the bits of a positive number are
-        # positive too, those of any other are not.
-        integers = np.dtype(f"i{x.itemsize}")
-        one, low = np.array([1, slope], x.dtype).view(integers)
-
-        def chain(out, cotangent, x):
-            bits = np.clip(x.view(integers), 0, 1, out=out.view(integers))
-            np.multiply(bits, one - low, out=bits)
-            np.add(bits, low, out=bits)
+        def chain(out, cotangent, x):  # where() and masked copies stumble over every change of sign
+            np.greater(x, 0, out=out)
+            np.multiply(out, 1 - slope, out=out)
+            np.add(out, slope, out=out)  # (1 - slope) + slope rounds to 1
             np.multiply(out, cotangent, out=out)
 
         def chain_of_zero(out, cotangent, x):  # the bits of the cotangent, or none
-            bits = np.clip(x.view(integers), 0, 1, out=out.view(integers))
+            integers = f"i{out.itemsize}"
+            bits = np.greater(x, 0, out=out.view(integers))
             np.negative(bits, out=bits)
             np.bitwise_and(bits, cotangent.view(integers), out=bits)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 Pair = tuple[int, int]
 
-# A dictionary for either array of a convolution kernel, where it may leave what it made of that array for the other
-# kernels of the same geometry. Whoever hands a dictionary over again vouches that the array is still the same.
-Kept = tuple[dict[Any, Any], dict[Any, Any]]
+# What convolution kernels made of an array, for the other kernels of the same geometry. They are given one for either
+# array; whoever gives it again vouches that the array is still the same.
+Kept = dict[Any, Any]
 
 
 @dataclass(frozen=True)

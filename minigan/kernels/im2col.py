@@ -9,10 +9,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from .buffers import BufferPool
 from .geometry import Geometry, Kept
-from .layout import channels_first, channels_last, slices
+from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-PATCHES = 1 << 18  # elements of the patch matrix of a chunk of images
+PATCHES = 1 << 17  # elements of the patch matrix of a chunk of images: at least so many, at most twice
 SUMS = 8  # partial sums of a weight gradient
 
 
@@ -23,7 +23,7 @@ class Im2col:
         self.team = team
         self.pool = pool
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: Kept | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         x = channels_last(x)
         rows = weight_rows(weight).T  # (KH KW C, O)
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
@@ -37,7 +37,7 @@ class Im2col:
         self.team.run(run, self.chunks(len(x), geometry, weight.shape[1]))
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: Kept | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         y = channels_last(y)
         outputs, channels = weight.shape[:2]
         rows = weight_rows(weight)  # (O, KH KW C)
@@ -55,7 +55,7 @@ class Im2col:
         self.team.run(run, self.chunks(len(y), geometry, channels))
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: Kept | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         channels, outputs = x.shape[1], y.shape[1]
         x, y = channels_last(x), channels_last(y)
         chunks = self.chunks(len(x), geometry, channels)
@@ -77,7 +77,7 @@ class Im2col:
 
     def chunks(self, images: int, geometry: Geometry, channels: int) -> list[slice]:
         one = math.prod(geometry.output_size) * math.prod(geometry.kernel_size) * channels
-        return slices(images, max(1, PATCHES // max(1, one)))
+        return shares(images, images * one / PATCHES)
 
     def patches(self, x: np.ndarray, geometry: Geometry) -> np.ndarray:
         """(n, H, W, C) -> (n OH OW, KH KW C): under every output pixel the patch of input that it sees."""

@@ -15,10 +15,10 @@ import numpy as np
 
 from .buffers import BufferPool
 from .geometry import Geometry, Kept
-from .layout import channels_first, channels_last, slices
+from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-ROWS = 1 << 17  # elements of the shifted planes of a chunk of images
+ROWS = 1 << 17  # elements of the shifted planes of a chunk of images: at least so many, at most twice
 SUMS = 8  # partial sums of a weight gradient
 
 
@@ -126,19 +126,19 @@ class Planes:
         self.team = team
         self.pool = pool
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: Kept | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         side = side_of(geometry, *weight.shape[:2])
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
         self.run(side, channels_last(x), weight, bias, y, from_few=side.few_inputs)
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: Kept | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         side = side_of(geometry, *weight.shape[:2])
         x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
         self.run(side, channels_last(y), weight, bias, x, from_few=not side.few_inputs)
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: Kept | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         side = side_of(geometry, y.shape[1], x.shape[1])
         few, many = map(channels_last, (x, y) if side.few_inputs else (y, x))
         chunks = self.chunks(side, few)
@@ -168,7 +168,7 @@ class Planes:
 
     def chunks(self, side: Side, images: np.ndarray) -> list[slice]:
         rows = sum(planes.stop - planes.start for planes, _ in side.shifts)
-        return slices(len(images), max(1, ROWS // (rows * math.prod(side.size))))
+        return shares(len(images), len(images) * rows * math.prod(side.size) / ROWS)
 
     def read_rows(self, side: Side, few: np.ndarray) -> np.ndarray:
         """(n, h, w, channels) -> (K, L)."""

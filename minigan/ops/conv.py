@@ -29,7 +29,7 @@ class Conv2d(Function):
 
     reads = (0, 1)
 
-    def __init__(self, geometry: Geometry, kept: Kept | None = None):
+    def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         self.geometry, self.kept = geometry, kept or ({}, {})
 
     def forward(self, x, w, b=None):
@@ -37,7 +37,8 @@ class Conv2d(Function):
 
     def backward(self, cotangent, needs):
         x, w, *bias = self.inputs
-        g, kept_x, kept_w, kept_y = self.geometry, *self.kept, {}
+        g, (kept_x, kept_w) = self.geometry, self.kept
+        kept_y: Kept = {}
         gradients = (
             ConvTranspose2d(g, (kept_y, kept_w))(cotangent, w) if needs[0] else None,
             Conv2dWeightGrad(g, (kept_x, kept_y))(x, cotangent) if needs[1] else None,
@@ -50,7 +51,7 @@ class ConvTranspose2d(Function):
 
     reads = (0, 1)
 
-    def __init__(self, geometry: Geometry, kept: Kept | None = None):
+    def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         self.geometry, self.kept = geometry, kept or ({}, {})
 
     def forward(self, y, w, b=None):
@@ -58,7 +59,8 @@ class ConvTranspose2d(Function):
 
     def backward(self, cotangent, needs):
         y, w, *bias = self.inputs
-        g, kept_y, kept_w, kept_x = self.geometry, *self.kept, {}
+        g, (kept_y, kept_w) = self.geometry, self.kept
+        kept_x: Kept = {}
         gradients = (
             Conv2d(g, (kept_x, kept_w))(cotangent, w) if needs[0] else None,
             Conv2dWeightGrad(g, (kept_x, kept_y))(cotangent, y) if needs[1] else None,
@@ -69,7 +71,7 @@ class ConvTranspose2d(Function):
 class Conv2dWeightGrad(Function):
     """w = dT/dw (x, y): (N, C, H, W) x (N, O, OH, OW) -> (O, C, KH, KW)."""
 
-    def __init__(self, geometry: Geometry, kept: Kept | None = None):
+    def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
         self.geometry, self.kept = geometry, kept or ({}, {})
 
     def forward(self, x, y):
@@ -77,7 +79,8 @@ class Conv2dWeightGrad(Function):
 
     def backward(self, cotangent, needs):
         x, y = self.inputs
-        g, kept_x, kept_y, kept_w = self.geometry, *self.kept, {}
+        g, (kept_x, kept_y) = self.geometry, self.kept
+        kept_w: Kept = {}
         return (
             ConvTranspose2d(g, (kept_y, kept_w))(y, cotangent) if needs[0] else None,
             Conv2d(g, (kept_x, kept_w))(x, cotangent) if needs[1] else None,
