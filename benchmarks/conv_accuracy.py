@@ -26,12 +26,13 @@ from minigan.kernels.plans import UnsuitableShape
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "conv_errors.json"
 ALGORITHMS = ("auto", "im2col", "planes", "frequency", "winograd")
 DERIVATIVES = ("conv2d", "conv_transpose2d", "conv2d_weight_grad")
-# images, channels, outputs, image size, kernel, stride, padding: the layers of dcgan28 and dcgan64 (the transposed ones
-# as the convolution whose input gradient they are), and a 3x3 one
+# images, channels, outputs, image size, kernel, stride, padding: the layers of dcgan28, dcgan and dcgan64 (the
+# transposed ones as the convolution whose input gradient they are), and a 3x3 one
 LAYERS = [
     (128, 1, 64, 28, 5, 2, 2),
     (128, 64, 128, 14, 5, 2, 2),
     (128, 128, 256, 7, 5, 1, 2),
+    (256, 64, 128, 14, 4, 2, 1),
     (32, 3, 64, 64, 4, 2, 1),
     (32, 64, 128, 32, 4, 2, 1),
     (32, 128, 256, 16, 4, 2, 1),

@@ -90,7 +90,7 @@ class Bilinear:
 
     def over_images(self, function: Callable, plan: Plan, images: int) -> list:
         """function(images, shares) over all images: many chunks, a thread each; or one, whose stages are shared out."""
-        chunks = slices(images, max(1, TILES // math.prod(plan.x.count)))
+        chunks = slices(images, chunk_size(plan))
         if len(chunks) == 1:
             return [function(chunks[0], SHARES)]
         return self.team.run(lambda chunk: function(chunk, 1), chunks)
@@ -150,6 +150,11 @@ class Bilinear:
         """An empty (P, rows, columns), with matrices a little apart: at a power of two they would share cache lines."""
         size = rows * columns
         return self.pool.empty((points, size + APART), dtype)[:, :size].reshape(points, rows, columns)
+
+
+def chunk_size(plan: Plan) -> int:
+    """Images that are transformed and multiplied at a time."""
+    return max(1, TILES // math.prod(plan.x.count))
 
 
 def pieces(tiles: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ class UnsuitableShape(ValueError):
 @lru_cache(maxsize=256)
 def frequency(geometry: Geometry) -> Plan:
     """Tiles of one circular convolution each; the whole image is one tile where that is not too large."""
-    taps = _taps(geometry)
+    taps = taps_of(geometry)
     if max(geometry.dilation) > 1 or max(taps) > LONGEST or min(_unused(geometry)) < 0:
         raise _unsuitable("frequency", f"kernels of size stride to {LONGEST} * stride", geometry)
     axes = [_circular(geometry, axis, taps[axis]) for axis in (0, 1)]
@@ -36,12 +36,12 @@ def winograd(geometry: Geometry) -> Plan:
 @lru_cache(maxsize=256)
 def winograd_weight_grad(geometry: Geometry) -> Plan:
     """Tiles of 4x4 outputs where a phase has 2x2 taps: sums over all images and tiles bear its larger errors."""
-    large = set(_taps(geometry)) == {2} and min(geometry.output_size) > 2
+    large = set(taps_of(geometry)) == {2} and min(geometry.output_size) > 2
     return _winograd(geometry, 4) if large else winograd(geometry)
 
 
 def _winograd(geometry: Geometry, outputs: int) -> Plan:
-    taps = _taps(geometry)
+    taps = taps_of(geometry)
     if max(geometry.dilation) > 1 or not {(r, outputs) for r in taps} <= POINTS.keys() or min(_unused(geometry)) < 0:
         raise _unsuitable("winograd", "kernels of size stride + 1 to 3 * stride", geometry)
     rows, columns = (toom_cook(r, outputs) for r in taps)
@@ -50,7 +50,7 @@ def _winograd(geometry: Geometry, outputs: int) -> Plan:
     return _plan(geometry, taps, counts, (outputs, outputs), positions, both_axes(rows, columns))
 
 
-def _taps(geometry: Geometry) -> Pair:
+def taps_of(geometry: Geometry) -> Pair:
     """Kernel taps of one phase, along each axis."""
     rows, columns = (-(-k // s) for k, s in zip(geometry.kernel_size, geometry.stride, strict=True))
     return rows, columns
