@@ -53,10 +53,10 @@ def l1_loss(x: Tensor, target: Tensor) -> Tensor:
 
 
 def binary_cross_entropy_with_logits(logits: Tensor, target: Tensor | float) -> Tensor:
-    """mean of -target log s(x) - (1 - target) log(1 - s(x)) = mean of softplus(x) - target x, s the sigmoid."""
+    """mean of -target log s(x) - (1 - target) log(1 - s(x)), s the sigmoid: log s(x) = -softplus(-x)."""
     if isinstance(target, Tensor):
         _same_shape("binary_cross_entropy_with_logits", logits, target)
-    return (softplus(logits) - logits * target).mean()
+    return (target * softplus(-logits) + (1.0 - target) * softplus(logits)).mean()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -288,6 +288,12 @@ def test_binary_cross_entropy_takes_one_target_for_all_and_survives_extreme_logi
     assert nn.functional.binary_cross_entropy_with_logits(logits, 0.0).item() == 500
 
 
+def test_binary_cross_entropy_keeps_its_digits_in_the_tails():
+    logits, target = mg.tensor([20.0, -20.0]), mg.tensor([1.0, 0.0])
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, target).item()
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-20.0)), rtol=1e-6)
+
+
 def test_cross_entropy_is_its_formula():
     logits, labels = numbers(5, 4), np.array([0, 3, 1, 1, 2])
     expected = -np.log(softmax(logits, 1)[np.arange(5), labels]).mean()
