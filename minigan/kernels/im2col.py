@@ -12,7 +12,8 @@ from .geometry import Geometry, Kept
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-PATCHES = 1 << 17  # elements of the patch matrix of a chunk of images: at least so many, at most twice
+PATCHES = 1 << 18  # elements of the patch matrix of a chunk of images, at least
+CHUNKS = 8  # so many are made of fewer elements, down to a quarter
 SUMS = 8  # partial sums of a weight gradient
 
 
@@ -77,7 +78,8 @@ class Im2col:
 
     def chunks(self, images: int, geometry: Geometry, channels: int) -> list[slice]:
         one = math.prod(geometry.output_size) * math.prod(geometry.kernel_size) * channels
-        return shares(images, images * one / PATCHES)
+        count = images * one / PATCHES
+        return shares(images, max(count, min(CHUNKS, 4 * count)))
 
     def patches(self, x: np.ndarray, geometry: Geometry) -> np.ndarray:
         """(n, H, W, C) -> (n OH OW, KH KW C): under every output pixel the patch of input that it sees."""
