@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 
-from .layout import ROW, channels_last, long_rows, slices
+from .layout import ROW, channels_last, long_rows, shares, slices
 from .threads import ThreadTeam
 
 Part = tuple[slice, slice]
@@ -44,7 +45,7 @@ class ChannelView:
         Result: (parts along the first axis, ..., C).
         """
         width = ROW if self.last and self.channels > ROW else self.shape[1]
-        rows = slices(self.shape[0], max(1, block // (width * int(np.prod(self.shape[2:])))))
+        rows = shares(self.shape[0], self.shape[0] * width * math.prod(self.shape[2:]) / block, 2)
         columns = slices(self.shape[1], width)
         found = team.run(function, product(rows, columns))
         lines = [found[start : start + len(columns)] for start in range(0, len(found), len(columns))]

@@ -26,6 +26,7 @@ LARGE = 1 << 16  # elements: from here on, outputs come from the pool
 # at a time should take longer.
 PASS_BLOCK = 1 << 20  # elements of a block for a single operation
 BLOCK = 1 << 18  # elements of a block for a chain of operations
+SUM_BLOCK = 1 << 19  # elements of a block for sums over all but the channels
 ADAM_BLOCK = 1 << 17  # elements of a block for the longest chain
 ADAM_ALONE = 1 << 20  # elements of a parameter below which one thread is as quick as two
 PRODUCT = 1 << 23  # multiplications of a piece of a matrix product
@@ -287,7 +288,7 @@ class CpuKernels(ReferenceKernels):
             np.multiply(centred, centred, out=centred)
             return np.stack([mean + rest, view.sum(centred) - size * rest**2, np.full(rest.shape, size)])
 
-        means, squares, sizes = np.moveaxis(view.run(self.team, BLOCK, moments), 1, 0)
+        means, squares, sizes = np.moveaxis(view.run(self.team, SUM_BLOCK, moments), 1, 0)
         mean = np.sum(sizes * means, axis=0) / count
         variance = np.sum(squares + sizes * (means - mean) ** 2, axis=0) / count
         return mean.astype(x.dtype), variance.astype(x.dtype)
@@ -313,7 +314,7 @@ class CpuKernels(ReferenceKernels):
             np.multiply(centred, cotangents[part], out=centred)
             return view.sum(centred)
 
-        return np.sum(view.run(self.team, BLOCK, products), axis=0) * inv_std
+        return np.sum(view.run(self.team, SUM_BLOCK, products), axis=0) * inv_std
 
     def batch_norm_input_grad(self, cotangent, x, gamma, mean, inv_std, sum_cotangent, sum_product):
         count = x.size // x.shape[1]

@@ -13,7 +13,7 @@ from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
 PATCHES = 1 << 18  # elements of the patch matrix of a chunk of images, at least
-CHUNKS = 8  # so many are made of fewer elements, down to a quarter
+CHUNKS = 8  # chunks that may have fewer
 SUMS = 8  # partial sums of a weight gradient
 
 
@@ -78,8 +78,7 @@ class Im2col:
 
     def chunks(self, images: int, geometry: Geometry, channels: int) -> list[slice]:
         one = math.prod(geometry.output_size) * math.prod(geometry.kernel_size) * channels
-        count = images * one / PATCHES
-        return shares(images, max(count, min(CHUNKS, 4 * count)))
+        return shares(images, images * one / PATCHES, CHUNKS)
 
     def patches(self, x: np.ndarray, geometry: Geometry) -> np.ndarray:
         """(n, H, W, C) -> (n OH OW, KH KW C): under every output pixel the patch of input that it sees."""

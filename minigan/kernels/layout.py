@@ -40,9 +40,12 @@ def slices(length: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
-def shares(length: int, count: float) -> list[slice]:
-    """0 to length in equal pieces: a power of two of them, at most `count` (but one), so that threads end together."""
-    pieces = 1 << max(0, math.floor(math.log2(max(count, 1))))
+def shares(length: int, count: float, few: int = 1) -> list[slice]:
+    """0 to length in equal pieces: a power of two of them, at most `count` (but one), so that threads end together.
+
+    Up to `few` may be smaller, down to a quarter.
+    """
+    pieces = 1 << max(0, math.floor(math.log2(max(count, min(few, 4 * count), 1))))
     return slices(length, -(-length // pieces)) if length else []
 
 
