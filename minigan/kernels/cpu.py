@@ -27,8 +27,8 @@ LARGE = 1 << 16  # elements: from here on, outputs come from the pool
 PASS_BLOCK = 1 << 20  # elements of a block for a single operation
 BLOCK = 1 << 18  # elements of a block for a chain of operations
 SUM_BLOCK = 1 << 19  # elements of a block for sums over all but the channels
-ADAM_BLOCK = 1 << 17  # elements of a block for the longest chain
-ADAM_ALONE = 1 << 20  # elements of a parameter below which one thread is as quick as two
+ADAM_BLOCK = 1 << 16  # elements of a block for the longest chain, on one thread
+ADAM_ALONE = 1 << 20  # elements of a parameter below which one thread is as quick as two beside the threads of BLAS
 PRODUCT = 1 << 23  # multiplications of a piece of a matrix product
 TURNED = 1 << 18  # elements of a product, up to which its rows stay fastest in memory
 WORDS = 1 << 16  # random words that one thread makes at a time
@@ -415,8 +415,8 @@ class CpuKernels(ReferenceKernels):
             np.multiply(change, rate, out=change)
             np.subtract(p, change, out=p)
 
-        if p.size < ADAM_ALONE:
+        if p.size >= (BLOCK if self.team.alone else ADAM_ALONE):
+            self.blocks.fill(chain, [p, g, m, v], BLOCK)
+        else:
             for part in slices(p.size, ADAM_BLOCK):
                 chain(p[part], g[part], m[part], v[part])
-        else:
-            self.blocks.fill(chain, [p, g, m, v], ADAM_BLOCK)
