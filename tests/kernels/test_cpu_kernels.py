@@ -30,7 +30,7 @@ def sizes(request, monkeypatch):
     if request.param == "large arrays":
         for name in ("LARGE", "ADAM_ALONE"):
             monkeypatch.setattr(cpu, name, 1)
-        for name in ("PASS_BLOCK", "BLOCK", "ADAM_BLOCK", "WORDS"):
+        for name in ("PASS_BLOCK", "BLOCK", "SUM_BLOCK", "ADAM_BLOCK", "WORDS"):
             monkeypatch.setattr(cpu, name, 16)
         monkeypatch.setattr(layout, "ROW", 8)
         monkeypatch.setattr(blockwise, "ROW", 8)
