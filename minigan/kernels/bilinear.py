@@ -55,7 +55,7 @@ class Bilinear:
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES, kept_w).transpose(0, 2, 1)
 
         def some(images: slice, shares: int) -> None:
-            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, kept_x)
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, self.useful(kept_x, geometry))
             self.synthesize(plan.scheme.y, plan.y, self.products(u, w, shares), y[images], bias, shares)
 
         self.over_images(some, plan, len(x))
@@ -68,7 +68,7 @@ class Bilinear:
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES, kept_w)
 
         def some(images: slice, shares: int) -> None:
-            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, self.useful(kept_y, geometry))
             self.synthesize(plan.scheme.x, plan.x, self.products(v, w, shares), x[images], bias, shares)
 
         self.over_images(some, plan, len(y))
@@ -79,14 +79,18 @@ class Bilinear:
         x, y = channels_last(x), channels_last(y)
 
         def some(images: slice, shares: int) -> np.ndarray:
-            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, kept_x)
-            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, self.useful(kept_x, geometry))
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, self.useful(kept_y, geometry))
             return self.products(v.transpose(0, 2, 1), u, shares)
 
         total = self.added(self.over_images(some, plan, len(x)))
         w = self.pool.empty((y.shape[3], *geometry.kernel_size, x.shape[3]), x.dtype)
         self.synthesize(plan.scheme.w, plan.w, total, w, None, SHARES)
         return channels_first(w)
+
+    def useful(self, kept: Kept, geometry: Geometry) -> Kept:
+        """Where to keep the transform of images: nowhere, if the weight gradient cuts them into other tiles."""
+        return kept if self.plan(geometry) is self.plan_weight_grad(geometry) else {}
 
     def over_images(self, function: Callable, plan: Plan, images: int) -> list:
         """function(images, shares) over all images: many chunks, a thread each; or one, whose stages are shared out."""
@@ -107,7 +111,7 @@ class Bilinear:
         return total
 
     def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int, kept: Kept) -> np.ndarray:
-        """(n, H, W, C) -> (P, T, K): every tile times the matrix, in `count` shares; or as it was kept."""
+        """(n, H, W, C) -> (P, T, K): every tile times the matrix, or as it was kept; in `count` shares, a chunk in 1."""
         if count > 1 and (self, tiles) in kept:
             return kept[self, tiles]
         matrix = matrix.astype(array.dtype)
@@ -120,7 +124,7 @@ class Bilinear:
             np.matmul(matrix, pieces(read, matrix), out=tile_major(part, read, matrix))
 
         self.team.run(run, shares(len(array), count))
-        if count > 1:  # not a chunk: its transform had better stay in the cache
+        if count > 1:  # a chunk's transform had better stay in the cache
             kept[self, tiles] = points
         return points
 

@@ -1,4 +1,4 @@
-"""What a convolution costs by each algorithm: the fixed rule that gives every shape the cheapest one.
+"""What a convolution costs by each algorithm: the fixed rule that gives every shape its algorithm.
 
 Costs are for one image, in multiplications of a large matrix product. The constants were fitted once; nothing is timed
 while the program runs, so a resumed run chooses as the first one did.
@@ -16,7 +16,7 @@ from .planes import side_of
 
 PATCH = 17  # to copy an element into a patch
 ADD_PATCH = 76  # to add an element of a patch back to the image
-FEW = 8  # channels that may become planes
+FEW = 8  # channels that may become planes, at most
 PLANE = 31  # to read or to write an element of a plane
 RUN = 460  # to start on a run of memory
 TRANSFORM = 71  # to move an element into a transform or out of it
@@ -36,7 +36,8 @@ def cheapest(kernel: str, geometry: Geometry, images: int, outputs: int, channel
     """The name of the algorithm for a kernel ("conv2d", ...) with a weight (O, C, KH, KW).
 
     It is the cheapest one, unless the three kernels, which a training step runs after each other, are cheaper together
-    by a tenth in the frequency domain, where each array is transformed once for all of them.
+    by a tenth in the frequency domain, where each array is transformed once for all of them: if the batch is one chunk.
+    What Winograd's kernels share is little, and not counted.
     """
     costs = {name: alone(name, geometry, images, outputs, channels) for name in PLANS}
     best = {name: min(row, key=row.__getitem__) for name, row in costs.items()}
@@ -57,7 +58,7 @@ def alone(kernel: str, geometry: Geometry, images: int, outputs: int, channels: 
             costs[name] = bilinear(plan(geometry), images, outputs, channels)
         except plans.UnsuitableShape:
             costs[name] = math.inf
-    if max(plans.taps_of(geometry)) < 3:  # so few do not outweigh the rounding errors of the long transforms
+    if max(plans.taps_of(geometry)) < 3 or min(channels, outputs) < 4:  # too few for the errors of long transforms
         costs["frequency"] = math.inf
     return costs
 
@@ -68,6 +69,7 @@ def im2col(geometry: Geometry, outputs: int, channels: int, move: float) -> floa
 
 
 def planes(geometry: Geometry, outputs: int, channels: int) -> float:
+    """Infinite where both sides have many channels: that many planes are slow to put together."""
     if min(channels, outputs) > FEW:
         return math.inf
     side = side_of(geometry, outputs, channels)

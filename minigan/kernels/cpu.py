@@ -65,7 +65,9 @@ class CpuKernels(ReferenceKernels):
             return x.reshape(shape)
         try:
             return x.reshape(shape, copy=False)
-        except (TypeError, ValueError):  # TypeError: NumPy 2.0 cannot say whether it would copy
+        except TypeError:  # NumPy 2.0 cannot say whether it would copy
+            return x.reshape(shape)
+        except ValueError:
             return self.contiguous(x).reshape(shape)
 
     def contiguous(self, x):

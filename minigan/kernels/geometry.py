@@ -7,8 +7,8 @@ from typing import Any
 
 Pair = tuple[int, int]
 
-# What convolution kernels made of an array, for the other kernels of the same geometry. They are given one for either
-# array; whoever gives it again vouches that the array is still the same.
+# What convolution kernels made of an array, for the other kernels of the same geometry. They are given a dictionary for
+# each of their two arrays, in order; whoever gives one again vouches that its array is still the same.
 Kept = dict[Any, Any]
 
 

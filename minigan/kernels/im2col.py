@@ -12,8 +12,8 @@ from .geometry import Geometry, Kept
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-PATCHES = 1 << 18  # elements of the patch matrix of a chunk of images, at least
-CHUNKS = 8  # chunks that may have fewer
+PATCHES = 1 << 18  # elements of the patch matrix of a chunk of images, about
+CHUNKS = 8  # chunks that may be smaller
 SUMS = 8  # partial sums of a weight gradient
 
 

@@ -43,6 +43,7 @@ def slices(length: int, step: int) -> list[slice]:
 def shares(length: int, count: float, few: int = 1) -> list[slice]:
     """0 to length in equal pieces: a power of two of them, at most `count` (but one), so that threads end together.
 
+    Where that does not divide the length, the last pieces are shorter or missing.
     Up to `few` may be smaller, down to a quarter.
     """
     pieces = 1 << max(0, math.floor(math.log2(max(count, min(few, 4 * count), 1))))

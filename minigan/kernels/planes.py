@@ -18,7 +18,7 @@ from .geometry import Geometry, Kept
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-ROWS = 1 << 17  # elements of the shifted planes of a chunk of images: at least so many, at most twice
+ROWS = 1 << 17  # elements of the shifted planes of a chunk of images, about
 SUMS = 8  # partial sums of a weight gradient
 
 

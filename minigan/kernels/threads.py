@@ -48,10 +48,10 @@ class ThreadTeam:
         items = list(items)
         if not self._running.acquire(blocking=False):
             return [function(item) for item in items]
-        libraries = [] if self.alone else self._blas
-        blas_threads = [library.get_num_threads() for library in libraries]
+        counts = [(library, library.get_num_threads()) for library in self._blas]
+        limited = [(library, count) for library, count in counts if count != 1]
         try:
-            for library in libraries:
+            for library, _ in limited:
                 library.set_num_threads(1)
             if self.threads == 1 or len(items) == 1:
                 return [function(item) for item in items]
@@ -60,7 +60,7 @@ class ThreadTeam:
                 self._jobs.put(job)
             return job.lead()
         finally:
-            for library, count in zip(libraries, blas_threads, strict=True):
+            for library, count in limited:
                 library.set_num_threads(count)
             self._running.release()
 

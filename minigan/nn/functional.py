@@ -19,7 +19,7 @@ from ..ops import (
     tanh,
     upsample_nearest,
 )
-from ..ops.elementwise import MaskScale
+from ..ops.elementwise import MaskScale, binary_cross_entropy
 from ..rng import Generator
 
 __all__ = [
@@ -54,8 +54,9 @@ def l1_loss(x: Tensor, target: Tensor) -> Tensor:
 
 def binary_cross_entropy_with_logits(logits: Tensor, target: Tensor | float) -> Tensor:
     """mean of -target log s(x) - (1 - target) log(1 - s(x)), s the sigmoid: log s(x) = -softplus(-x)."""
-    if isinstance(target, Tensor):
-        _same_shape("binary_cross_entropy_with_logits", logits, target)
+    if not isinstance(target, Tensor):
+        return binary_cross_entropy(logits, target)
+    _same_shape("binary_cross_entropy_with_logits", logits, target)
     return (target * softplus(-logits) + (1.0 - target) * softplus(logits)).mean()
 
 

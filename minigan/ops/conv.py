@@ -6,7 +6,8 @@
     conv_transpose2d   = dT/dx   (y, w) -> x
     conv2d_weight_grad = dT/dw   (x, y) -> w
 
-Each is linear in both of its arguments, so the rule of each one is the other two.
+Each is linear in both of its arguments, so the rule of each one is the other two. What the kernels keep of an array
+goes with it from rule to rule: `kept` is a dictionary for each of the two arguments.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ class Conv2d(Function):
     reads = (0, 1)
 
     def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
-        self.geometry, self.kept = geometry, kept or ({}, {})
+        self.geometry, self.given = geometry, kept
 
     def forward(self, x, w, b=None):
+        self.kept = self.given or ({}, {})
         return self.kernels.conv2d(x, w, b, self.geometry, self.kept)
 
     def backward(self, cotangent, needs):
@@ -52,9 +54,10 @@ class ConvTranspose2d(Function):
     reads = (0, 1)
 
     def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
-        self.geometry, self.kept = geometry, kept or ({}, {})
+        self.geometry, self.given = geometry, kept
 
     def forward(self, y, w, b=None):
+        self.kept = self.given or ({}, {})
         return self.kernels.conv_transpose2d(y, w, b, self.geometry, self.kept)
 
     def backward(self, cotangent, needs):
@@ -72,9 +75,10 @@ class Conv2dWeightGrad(Function):
     """w = dT/dw (x, y): (N, C, H, W) x (N, O, OH, OW) -> (O, C, KH, KW)."""
 
     def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
-        self.geometry, self.kept = geometry, kept or ({}, {})
+        self.geometry, self.given = geometry, kept
 
     def forward(self, x, y):
+        self.kept = self.given or ({}, {})
         return self.kernels.conv2d_weight_grad(x, y, self.geometry, self.kept)
 
     def backward(self, cotangent, needs):

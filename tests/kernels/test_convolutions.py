@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from minigan.kernels import bilinear, im2col, planes
-from minigan.kernels.costs import cheapest
+from minigan.kernels.costs import alone, cheapest
 from minigan.kernels.cpu import CpuKernels
 from minigan.kernels.geometry import Geometry
 from minigan.kernels.reference import ReferenceKernels
@@ -124,6 +124,23 @@ def test_a_transform_is_made_once(chunks):
         assert not tuned.conv2d_weight_grad(x, y, geometry, (kept_x, kept_y)).any()
 
 
+def test_a_dictionary_serves_several_algorithms():
+    geometry, c, o = LAYERS["5x5, stride 2, 14x14"]
+    kept = {}, {}
+    for algorithm in ("frequency", "winograd", "frequency"):
+        tuned = kernels(algorithm, 1)
+        for name, (x, w, *rest) in list(operands(geometry, 2, c, o, np.float32, "last", 0))[:1]:
+            assert_array_equal(getattr(tuned, name)(x, w, *rest, kept), getattr(tuned, name)(x, w, *rest))
+
+
+def test_images_are_kept_where_the_weight_gradient_cuts_them_alike():
+    geometry, c, o = LAYERS["4x4, stride 2, 16x16"]
+    _, (x, w, _, _) = next(operands(geometry, 1, c, o, np.float32, "last", 0))
+    kept_x, kept_w = {}, {}
+    kernels("winograd", 2).conv2d(x, w, None, geometry, (kept_x, kept_w))
+    assert (len(kept_x), len(kept_w)) == (0, 1)
+
+
 LAYERS = {
     "5x5, stride 1, 7x7": (Geometry((7, 7), (5, 5), (7, 7), (1, 1), (2, 2)), 12, 20),
     "5x5, stride 2, 14x14": (Geometry((14, 14), (5, 5), (7, 7), (2, 2), (2, 2)), 12, 20),
@@ -159,6 +176,32 @@ CHOICES = {
 def test_every_algorithm_is_chosen_where_it_needs_least(algorithm):
     kernel, geometry, channels, outputs = CHOICES[algorithm]
     assert cheapest(kernel, geometry, 64, outputs, channels) == algorithm
+
+
+@pytest.mark.parametrize(
+    ("images", "channels", "outputs", "algorithm", "why"),
+    [
+        (64, 64, 64, "frequency", "dearer alone, but not for three kernels that share their transforms"),
+        (64, 32, 64, "im2col", "a little cheaper is not worth the memory"),
+        (128, 64, 64, "im2col", "more than a chunk: nothing is shared"),
+    ],
+)
+def test_kernels_that_share_transforms_are_chosen_together(chunks, images, channels, outputs, algorithm, why):
+    if chunks == "one chunk":
+        geometry = Geometry((14, 14), (3, 3), (14, 14), (1, 1), (1, 1))
+        assert cheapest.__wrapped__("conv2d", geometry, images, outputs, channels) == algorithm, why
+
+
+@pytest.mark.parametrize(("kernel", "channels", "outputs"), [(4, 64, 128), (9, 2, 2)])
+def test_frequencies_are_not_for_few_taps_or_channels(kernel, channels, outputs):
+    geometry = Geometry((32, 32), (kernel, kernel), (16, 16), (2, 2), (1, 1))
+    assert alone("conv_transpose2d", geometry, 128, outputs, channels)["frequency"] == np.inf
+
+
+def test_a_large_batch_is_cut_into_chunks():
+    algorithm = kernels("im2col", 2).convolutions.algorithms["im2col"]
+    geometry = LAYERS["4x4, stride 2, 32x32, three channels"][0]
+    assert [part.stop - part.start for part in algorithm.chunks(8, geometry, 64)] == [1] * 8
 
 
 def test_every_algorithm_keeps_single_precision():

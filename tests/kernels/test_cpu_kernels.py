@@ -248,3 +248,11 @@ def test_complex_numbers_take_the_analytic_kernels():
     assert_allclose(TWO.sum(x, (0, 2, 3), False), REFERENCE.sum(x, (0, 2, 3), False), rtol=1e-12)
     for a, b in zip(TWO.batch_statistics(x), REFERENCE.batch_statistics(x), strict=True):
         assert_allclose(a, b, rtol=1e-12)
+
+
+def test_a_reshape_is_a_view_where_it_can_be():
+    x = np.arange(2.0 * 3 * 4 * 5).reshape(2, 4, 5, 3).transpose(0, 3, 1, 2)  # channels-last
+    assert np.shares_memory(TWO.reshape(x, (2, 3, 20)), x)
+    copy = TWO.reshape(x, (2, 60))
+    assert_array_equal(copy, x.reshape(2, 60))
+    assert not np.shares_memory(copy, x)

@@ -117,6 +117,14 @@ def test_blas_can_be_kept_on_one_thread_for_good():
         assert set(blas_threads()) == {2}
 
 
+def test_blas_is_kept_on_one_thread_whoever_changes_it():
+    with threadpool_limits(2, user_api="blas"):
+        team = ThreadTeam(2)
+        team.keep_from_blas()
+        ThreadTeam(2)
+        assert all(set(inside) <= {1} for inside in team.run(lambda _: blas_threads(), range(5)))
+
+
 def test_workers_end_with_the_team():
     others = set(threading.enumerate())
     teams = [ThreadTeam(3) for _ in range(4)]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
+from minigan.kernels.bilinear import Bilinear
 from minigan.kernels.geometry import Geometry
 from minigan.ops.conv import Conv2d, Conv2dWeightGrad, ConvTranspose2d, Patches, Unpatch
 from minigan.ops.shape import Crop, Pad
@@ -113,3 +114,47 @@ def test_rows_that_the_stride_leaves_over_get_no_gradient():
     x = mg.tensor(np.ones((1, 1, 1, 4)), requires_grad=True)
     Conv2d(g)(x, mg.tensor(np.ones((1, 1, 1, 1)))).sum().backward()
     np.testing.assert_allclose(x.grad.numpy().ravel(), [1, 0, 1, 0], atol=1e-12)
+
+
+@pytest.fixture
+def by_frequencies(monkeypatch):
+    """Convolutions in the frequency domain, where gradients take what the forward pass kept."""
+    monkeypatch.setattr(mg.get_backend("cpu").kernels.convolutions, "forced", "frequency")
+    return Geometry((7, 7), (3, 3), (7, 7), (1, 1), (1, 1))
+
+
+@pytest.mark.parametrize("function", [Conv2d, ConvTranspose2d])
+def test_every_cotangent_has_its_own_gradients(by_frequencies, function):
+    leaves = form(by_frequencies, (2, 3, 3))[:2]
+    y = function(by_frequencies)(*leaves)
+    once = [mg.grad(y, leaves, mg.tensor(np.full(y.shape, value)), retain_graph=True) for value in (1.0, 3.0)]
+    for one, three in zip(*once, strict=True):
+        np.testing.assert_allclose(3 * one.numpy(), three.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("function", [Conv2d, ConvTranspose2d, Conv2dWeightGrad])
+def test_an_unrecorded_function_may_be_called_again(by_frequencies, function):
+    x, w, y = form(by_frequencies, (2, 3, 3))
+    first, second = {Conv2d: (x, w), ConvTranspose2d: (y, w), Conv2dWeightGrad: (x, y)}[function]
+    f = function(by_frequencies)
+    with mg.no_grad():
+        f(first, second)
+        np.testing.assert_array_equal(
+            f(first * 2.0, second).numpy(), function(by_frequencies)(first * 2.0, second).numpy()
+        )
+
+
+@pytest.mark.parametrize("function", [Conv2d, ConvTranspose2d])
+def test_every_array_is_transformed_once(by_frequencies, function, monkeypatch):
+    made, analyze = [], Bilinear.analyze
+
+    def counted(self, matrix, tiles, array, count, kept):
+        before = len(kept)
+        points = analyze(self, matrix, tiles, array, count, kept)
+        made.append(len(kept) - before)
+        return points
+
+    monkeypatch.setattr(Bilinear, "analyze", counted)
+    leaves = form(by_frequencies, (2, 3, 3))[:2]
+    function(by_frequencies)(*leaves).sum().backward()
+    assert (len(made), sum(made)) == (6, 3)
