@@ -111,7 +111,7 @@ class Bilinear:
         return total
 
     def analyze(self, matrix: np.ndarray, tiles: Tiles, array: np.ndarray, count: int, kept: Kept) -> np.ndarray:
-        """(n, H, W, C) -> (P, T, K): every tile times the matrix, or as it was kept; in `count` shares, a chunk in 1."""
+        """(n, H, W, C) -> (P, T, K): every tile times the matrix, or as it was kept; in `count` shares (chunks: 1)."""
         if count > 1 and (self, tiles) in kept:
             return kept[self, tiles]
         matrix = matrix.astype(array.dtype)
