@@ -25,9 +25,7 @@ OPERATIONS: dict[str, Callable[..., int]] = {
     "linear": lambda x, weight, bias: 2 * len(x) * weight.size,
     "linear_weight_grad": lambda x, y: 2 * x.size * y.shape[1],
     "conv2d": lambda x, weight, bias, g, *_: 2 * len(x) * math.prod(g.output_size) * weight.size,
-    "conv_transpose2d": lambda y, weight, bias, geometry, *_: (
-        2 * len(y) * math.prod(geometry.output_size) * weight.size
-    ),
+    "conv_transpose2d": lambda y, weight, bias, g, *_: 2 * len(y) * math.prod(g.output_size) * weight.size,
     "conv2d_weight_grad": lambda x, y, g, *_: 2 * y.size * x.shape[1] * math.prod(g.kernel_size),
 }
 

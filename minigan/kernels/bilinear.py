@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .buffers import BufferPool
-from .geometry import Geometry, Kept
+from .geometry import Geometry, Kept, KeptPair
 from .layout import channels_first, channels_last, shares, slices
 from .schemes import Scheme
 from .threads import ThreadTeam
@@ -48,39 +48,40 @@ class Bilinear:
         self.plan = plan
         self.plan_weight_grad = plan_weight_grad or plan
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None):
         plan, (kept_x, kept_w) = self.plan(geometry), kept or ({}, {})
-        x = channels_last(x)
+        x, kept_x = channels_last(x), self.useful(kept_x, geometry)
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES, kept_w).transpose(0, 2, 1)
 
         def some(images: slice, shares: int) -> None:
-            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, self.useful(kept_x, geometry))
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, kept_x)
             self.synthesize(plan.scheme.y, plan.y, self.products(u, w, shares), y[images], bias, shares)
 
         self.over_images(some, plan, len(x))
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None):
         plan, (kept_y, kept_w) = self.plan(geometry), kept or ({}, {})
-        y = channels_last(y)
+        y, kept_y = channels_last(y), self.useful(kept_y, geometry)
         x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
         w = self.analyze(plan.scheme.w, plan.w, channels_last(weight), SHARES, kept_w)
 
         def some(images: slice, shares: int) -> None:
-            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, self.useful(kept_y, geometry))
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
             self.synthesize(plan.scheme.x, plan.x, self.products(v, w, shares), x[images], bias, shares)
 
         self.over_images(some, plan, len(y))
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: KeptPair = None):
         plan, (kept_x, kept_y) = self.plan_weight_grad(geometry), kept or ({}, {})
-        x, y = channels_last(x), channels_last(y)
+        x, kept_x = channels_last(x), self.useful(kept_x, geometry)
+        y, kept_y = channels_last(y), self.useful(kept_y, geometry)
 
         def some(images: slice, shares: int) -> np.ndarray:
-            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, self.useful(kept_x, geometry))
-            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, self.useful(kept_y, geometry))
+            u = self.analyze(plan.scheme.x, plan.x, x[images], shares, kept_x)
+            v = self.analyze(plan.scheme.y, plan.y, y[images], shares, kept_y)
             return self.products(v.transpose(0, 2, 1), u, shares)
 
         total = self.added(self.over_images(some, plan, len(x)))

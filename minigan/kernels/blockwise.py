@@ -50,7 +50,8 @@ class Blockwise:
         rows = _as_rows(operands, out.shape, order)
         views = _in_memory_order(operands, out.ndim, order) if rows is None else rows
         length = len(views[0])
-        parts = shares(length, out.size / block, 2 if self.team.alone else 1)
+        few = 2 if self.team.alone else 1  # beside the threads of BLAS a small piece is not worth another thread
+        parts = shares(length, out.size / block, few)
 
         def run(part: slice) -> None:
             chain(*[view[part] if np.ndim(view) and len(view) == length else view for view in views])

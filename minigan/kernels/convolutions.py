@@ -10,7 +10,7 @@ from . import plans
 from .bilinear import Bilinear
 from .buffers import BufferPool
 from .costs import cheapest
-from .geometry import Geometry, Kept
+from .geometry import Geometry, KeptPair
 from .im2col import Im2col
 from .planes import Planes
 from .reference import ReferenceKernels
@@ -20,9 +20,9 @@ from .threads import ThreadTeam
 class Algorithm(Protocol):
     """The three partial derivatives of the trilinear form, with the signatures of the reference kernels."""
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None): ...
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None): ...
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None): ...
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None): ...
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None): ...
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: KeptPair = None): ...
 
 
 class Convolutions:
@@ -46,14 +46,14 @@ class Convolutions:
         self.team = team
         self.forced = algorithm
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None):
         return self.choose("conv2d", geometry, len(x), weight.shape).conv2d(x, weight, bias, geometry, kept)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None):
         chosen = self.choose("conv_transpose2d", geometry, len(y), weight.shape)
         return chosen.conv_transpose2d(y, weight, bias, geometry, kept)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: KeptPair = None):
         if len(x) == 0:
             return np.zeros((y.shape[1], x.shape[1], *geometry.kernel_size), x.dtype)
         chosen = self.choose("conv2d_weight_grad", geometry, len(x), (y.shape[1], x.shape[1]))

@@ -10,6 +10,7 @@ Pair = tuple[int, int]
 # What convolution kernels made of an array, for the other kernels of the same geometry. They are given a dictionary for
 # each of their two arrays, in order; whoever gives one again vouches that its array is still the same.
 Kept = dict[Any, Any]
+KeptPair = tuple[Kept, Kept] | None
 
 
 @dataclass(frozen=True)

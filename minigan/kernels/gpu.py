@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import Geometry, Kept
+from .geometry import Geometry, KeptPair
 from .gpu_layout import channel_axis, common_order, reordered, summed_channels
 from .layout import Order, inverse
 from .reference import Array, ReferenceKernels
@@ -232,7 +232,7 @@ class GpuKernels(ReferenceKernels):
         return x.transpose(0, 3, 1, 2)
 
     @_real
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None) -> Array:
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None) -> Array:
         y = super().conv2d(x, weight, None, geometry)
         if bias is not None:
             rows = y.transpose(0, 2, 3, 1)  # as it lies in memory
@@ -240,7 +240,7 @@ class GpuKernels(ReferenceKernels):
         return y
 
     @_real
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None) -> Array:
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None) -> Array:
         n, o = y.shape[:2]
         rows = y.transpose(0, 2, 3, 1).reshape(-1, o)  # (N OH OW, O) x (O, KH KW C)
         columns = self.matmul(rows, weight.transpose(0, 2, 3, 1).reshape(o, -1))

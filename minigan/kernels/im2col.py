@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .buffers import BufferPool
-from .geometry import Geometry, Kept
+from .geometry import Geometry, KeptPair
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
@@ -24,7 +24,7 @@ class Im2col:
         self.team = team
         self.pool = pool
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None):
         x = channels_last(x)
         rows = weight_rows(weight).T  # (KH KW C, O)
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
@@ -38,7 +38,7 @@ class Im2col:
         self.team.run(run, self.chunks(len(x), geometry, weight.shape[1]))
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None):
         y = channels_last(y)
         outputs, channels = weight.shape[:2]
         rows = weight_rows(weight)  # (O, KH KW C)
@@ -56,7 +56,7 @@ class Im2col:
         self.team.run(run, self.chunks(len(y), geometry, channels))
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: KeptPair = None):
         channels, outputs = x.shape[1], y.shape[1]
         x, y = channels_last(x), channels_last(y)
         chunks = self.chunks(len(x), geometry, channels)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .buffers import BufferPool
-from .geometry import Geometry, Kept
+from .geometry import Geometry, KeptPair
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
@@ -126,19 +126,19 @@ class Planes:
         self.team = team
         self.pool = pool
 
-    def conv2d(self, x, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None):
         side = side_of(geometry, *weight.shape[:2])
         y = self.pool.empty((len(x), *geometry.output_size, len(weight)), x.dtype)
         self.run(side, channels_last(x), weight, bias, y, from_few=side.few_inputs)
         return channels_first(y)
 
-    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None):
         side = side_of(geometry, *weight.shape[:2])
         x = self.pool.empty((len(y), *geometry.input_size, weight.shape[1]), y.dtype)
         self.run(side, channels_last(y), weight, bias, x, from_few=not side.few_inputs)
         return channels_first(x)
 
-    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: KeptPair = None):
         side = side_of(geometry, y.shape[1], x.shape[1])
         few, many = map(channels_last, (x, y) if side.few_inputs else (y, x))
         chunks = self.chunks(side, few)

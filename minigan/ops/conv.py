@@ -18,7 +18,7 @@ from functools import lru_cache
 from numbers import Integral
 
 from ..autograd import Function, ShapeError, Tensor
-from ..kernels.geometry import Geometry, Kept, Pair
+from ..kernels.geometry import Geometry, Kept, KeptPair, Pair
 from .reduce import broadcast_to, max, mean, sum
 from .shape import pad, reshape
 
@@ -30,7 +30,7 @@ class Conv2d(Function):
 
     reads = (0, 1)
 
-    def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def __init__(self, geometry: Geometry, kept: KeptPair = None):
         self.geometry, self.given = geometry, kept
 
     def forward(self, x, w, b=None):
@@ -53,7 +53,7 @@ class ConvTranspose2d(Function):
 
     reads = (0, 1)
 
-    def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def __init__(self, geometry: Geometry, kept: KeptPair = None):
         self.geometry, self.given = geometry, kept
 
     def forward(self, y, w, b=None):
@@ -74,7 +74,7 @@ class ConvTranspose2d(Function):
 class Conv2dWeightGrad(Function):
     """w = dT/dw (x, y): (N, C, H, W) x (N, O, OH, OW) -> (O, C, KH, KW)."""
 
-    def __init__(self, geometry: Geometry, kept: tuple[Kept, Kept] | None = None):
+    def __init__(self, geometry: Geometry, kept: KeptPair = None):
         self.geometry, self.given = geometry, kept
 
     def forward(self, x, y):
