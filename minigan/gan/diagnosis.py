@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..autograd import Tensor, grad
+from ..files import replacing
 from ..metrics.features import digit_features
 from ..metrics.neighbours import squared_distances
 from ..rng import Generator
@@ -151,7 +153,7 @@ FINDINGS = (
 
 
 class Diagnosis(Reporter):
-    """Tells each finding once: on stderr, and in a file.
+    """Tells each finding once: on stderr, and in a file, from which a resumed run drops what it has yet to come to.
 
     Reads the device at logged steps only, when the training loop has waited for it anyway, and takes nothing from the
     run's own random streams: a run with a diagnosis computes the same bits as one without.
@@ -166,7 +168,7 @@ class Diagnosis(Reporter):
         self.window: deque[Observation] = deque(maxlen=WINDOW)
         self.gradients: list[float] = []
         self.best_spread = 0.0
-        self.told: set[str] = set()
+        self.told = self.told_before(trainer.step)
         self.rng = Generator(algorithm.config.seed, algorithm.backend, STREAM)
         self.modes = _mode_counter(trainer)
         logit = UNDECIDED.get(algorithm.config.objective, 0.0)
@@ -214,6 +216,16 @@ class Diagnosis(Reporter):
             mean=points.mean(axis=0),
             modes=self.modes(fakes),
         )
+
+    def told_before(self, step: int) -> set[str]:
+        """The names of the findings that the file has of steps up to this one; later ones are dropped from it."""
+        if not self.path or not self.path.exists():
+            return set()
+        findings = re.findall(r"^(step ([\d,]+): (.*)\n(?:  .*\n)*)", self.path.read_text(), re.MULTILINE)
+        kept = [(text, name) for text, at, name in findings if int(at.replace(",", "")) <= step]
+        with replacing(self.path) as file:
+            file.write("".join(text for text, _ in kept).encode())
+        return {name for _, name in kept}
 
     def tell(self, title: str, seen: str, finding: Finding) -> None:
         message = f"{title}\n  seen:  {seen}\n  means: {finding.meaning}\n  try:   {finding.advice}"

@@ -32,15 +32,17 @@ SHOWN, ROWS, NEIGHBOURS = 64, 10, 8  # images in a comparison; rows and columns 
 class Evaluator:
     """Real samples to hold fakes against, read once, and what makes the scores comparable.
 
-    Raises ValueError for fewer samples than 1.
+    samples: fakes to score, None for the usual number. Raises ValueError for fewer than 1.
     """
 
     names: list[str]  # of the scores, in their order
+    usual: int  # samples in the literature
 
-    def __init__(self, config: Config, samples: int, seed: int, backend: Backend):
-        if samples < 1:
+    def __init__(self, config: Config, samples: int | None, seed: int, backend: Backend):
+        self.samples = self.usual if samples is None else samples
+        if self.samples < 1:
             raise ValueError(f"--samples must be 1 or more, got {samples}")
-        self.config, self.samples, self.seed, self.backend = config, samples, seed, backend
+        self.config, self.seed, self.backend = config, seed, backend
 
     def fakes(self, algorithm: GAN) -> np.ndarray:
         return draw(algorithm, self.samples, self.seed)
@@ -70,12 +72,15 @@ class Evaluator:
 class Digits(Evaluator):
     """Gray images of 28x28 pixels, on the features of the digit classifier.
 
-    Fakes are held against as many images of the test set (of the training set, where the data have no other). What
-    speaks of digits, Inception score and classes, is given for MNIST alone. Raises ValueError for images of another
-    size, for fewer samples than KID needs, and for more than the data have.
+    Fakes are held against as many images of the test set (of the training set, where the data have no other): the
+    usual number, or all images where there are fewer. What speaks of digits, Inception score and classes, is given for
+    MNIST alone. Raises ValueError for images of another size, for fewer samples than KID needs, and for more than the
+    data have.
     """
 
-    def __init__(self, config: Config, samples: int, seed: int, backend: Backend):
+    usual = 10_000
+
+    def __init__(self, config: Config, samples: int | None, seed: int, backend: Backend):
         super().__init__(config, samples, seed, backend)
         preset = presets.get(config.preset)
         check_shape(preset.shape)
@@ -88,12 +93,14 @@ class Digits(Evaluator):
                 f"the {split} images of {config.data} are {len(self.real):,}, too few to be scored against: KID "
                 f"compares subsets of {FEWEST:,}"
             )
-        if samples < FEWEST:
+        if samples is None:
+            self.samples = min(self.usual, len(self.real))
+        elif samples < FEWEST:
             raise ValueError(f"--samples {samples} is too few for KID, which compares subsets of {FEWEST:,}: give more")
-        if samples > len(self.real):
+        elif samples > len(self.real):
             raise ValueError(
                 f"the {split} images of {config.data} are {len(self.real):,}, but {samples:,} fakes are held against "
-                f"as many real images: score fewer with minigan evaluate --samples {len(self.real)}"
+                f"as many real images: give --samples {len(self.real)} or fewer"
             )
         self.basis: Protocol = {"data": f"{self.real.name} {split}", "extractor": extractor_name()}
         self.names = ["FID", "KID", *metrics.PRDC._fields, "NDB/K"]
@@ -156,8 +163,9 @@ class StackedDigits(Evaluator):
     """Three digits as the colours of an image, 1,000 modes, told by the digit classifier channel by channel."""
 
     names = ["modes", "reverse KL"]
+    usual = 26_000
 
-    def __init__(self, config: Config, samples: int, seed: int, backend: Backend):
+    def __init__(self, config: Config, samples: int | None, seed: int, backend: Backend):
         super().__init__(config, samples, seed, backend)
         channels, *size = presets.get(config.preset).shape
         check_shape(tuple(size))
@@ -178,8 +186,9 @@ class Mixture(Evaluator):
     """Points of a mixture of Gaussians whose centres are known."""
 
     names = ["modes", "high quality", "reverse KL"]
+    usual = 2_500
 
-    def __init__(self, config: Config, samples: int, seed: int, backend: Backend):
+    def __init__(self, config: Config, samples: int | None, seed: int, backend: Backend):
         super().__init__(config, samples, seed, backend)
         self.points = data.load_points(config.data)
         centres, std = self.points.centres, self.points.std
@@ -203,16 +212,10 @@ class Mixture(Evaluator):
 def evaluator(config: Config, samples: int | None = None, seed: int = 0, device: str | Backend = "cpu") -> Evaluator:
     """What scores a run of that configuration, with by default the number of samples that the literature uses.
 
-    10,000 images of digits, 26,000 of stacked digits, 2,500 points. Raises ValueError for data that cannot be scored,
-    and for a number of samples that cannot be.
+    Raises ValueError for data that cannot be scored, and for a number of samples that cannot be.
     """
-    kind: type[Evaluator] = Digits
-    usual = 10_000
-    if config.data in data.POINTS:
-        kind, usual = Mixture, 2_500
-    elif config.data == "stacked-mnist":
-        kind, usual = StackedDigits, 26_000
-    return kind(config, usual if samples is None else samples, seed, get_backend(device))
+    kinds = {"stacked-mnist": StackedDigits, **dict.fromkeys(data.POINTS, Mixture)}
+    return kinds.get(config.data, Digits)(config, samples, seed, get_backend(device))
 
 
 class Evaluation(Reporter):

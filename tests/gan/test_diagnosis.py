@@ -115,6 +115,22 @@ def test_a_finding_is_told_once_on_stderr_and_in_the_file(tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_resumed_run_tells_again_what_it_has_yet_to_come_to(tmp_path):
+    path = tmp_path / "diagnosis.txt"
+    findings = [
+        f"step {step}: {name}\n  seen:  s\n  means: m\n  try:   t\n" for step, name in (("90", "a"), ("1,200", "b"))
+    ]
+    path.write_text("".join(findings))
+    assert Diagnosis(path).told_before(1200) == {"a", "b"}
+    assert path.read_text() == "".join(findings)
+    assert Diagnosis(path).told_before(1199) == {"a"}
+    assert path.read_text() == findings[0]
+    assert Diagnosis(tmp_path / "none.txt").told_before(5) == set()
+    config = digits(lr_generator=0.0, lr_discriminator=1e-3, steps=90)
+    path.write_text(findings[0].replace(": a", ": discriminator saturated").replace("90", "0"))
+    assert watched(config, path=path)[0] == set()
+
+
 def test_watching_changes_no_bit():
     config = points(steps=12, log_every=3)
     dataset = presets.get(config.preset).load_data(config.data)
