@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd import Function, ShapeError, Tensor
@@ -79,6 +80,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise ShapeError(
             f"linear expects input of shape (..., {weight.shape[1]}) for weight {weight.shape}, got {x.shape}"
         )
-    rows = x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
+    rows = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     y = Linear()(rows, weight) if bias is None else Linear()(rows, weight, bias)
     return y if x.ndim == 2 else reshape(y, (*x.shape[:-1], weight.shape[0]))

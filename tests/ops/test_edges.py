@@ -206,3 +206,9 @@ def test_batch_norm_far_from_zero(shape, layout):
     ones = mg.tensor(np.ones(2, "float32"))
     y = mg.batch_norm(mg.tensor(x), ones, ones * 0.0)
     np.testing.assert_allclose(y.numpy(), exact, atol=1e-3)
+
+
+def test_a_linear_layer_of_nothing():
+    weight = leaf(np.ones((4, 0)))
+    assert (mg.linear(leaf(np.ones((2, 3, 0))), weight).numpy() == np.zeros((2, 3, 4))).all()
+    assert mg.linear(leaf(np.ones((2, 0, 3))), leaf(np.ones((4, 3)))).shape == (2, 0, 4)
