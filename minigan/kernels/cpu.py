@@ -206,7 +206,7 @@ class CpuKernels(ReferenceKernels):
         """Blocks along the slowest axis; their sums are added in order."""
         order = memory_order(x)
         if x.size < LARGE or order is None or x.dtype.kind not in "fc":
-            return np.sum(x, axis=axes, keepdims=keepdims)
+            return x.sum(axis=axes, keepdims=keepdims)
         memory = x.transpose(order)
         reduced = tuple(order.index(axis) for axis in axes)
         kept = [1 if axis in reduced else length for axis, length in enumerate(memory.shape)]
@@ -386,6 +386,17 @@ class CpuKernels(ReferenceKernels):
 
     # ------------------------------------------------------------ optimizers
 
+    def gathered(self, pieces):
+        """As the twin: an optimizer's step for a few numbers costs its calls, so small neighbours are made one."""
+        runs: list[list] = []
+        for place, gradient in pieces:
+            follows = runs and runs[-1][-1][0].stop == place.start
+            if follows and place.stop - runs[-1][0][0].start <= LARGE:
+                runs[-1].append((place, gradient))
+            else:
+                runs.append([(place, gradient)])
+        return [_joined(run) if len(run) > 1 else run[0] for run in runs]
+
     def sgd_step(self, p, g, velocity, **options):
         step = super().sgd_step
         operands = [p, g] if velocity is None else [p, g, velocity]
@@ -422,3 +433,9 @@ class CpuKernels(ReferenceKernels):
         else:
             for part in slices(p.size, ADAM_BLOCK):
                 chain(p[part], g[part], m[part], v[part])
+
+
+def _joined(run: list) -> tuple[slice, np.ndarray]:
+    """Neighbouring pieces as one."""
+    places, gradients = zip(*run, strict=True)
+    return slice(places[0].start, places[-1].stop), np.concatenate(gradients)

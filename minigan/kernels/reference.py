@@ -106,11 +106,14 @@ class ReferenceKernels:
         xp = self.xp
         positive = x.real > 0
         terms = xp.where(positive, (1 - target) * x, -target * x) + xp.log1p(xp.exp(xp.where(positive, -x, x)))
-        return terms.mean()
+        return terms.sum() / x.size
 
     def binary_cross_entropy_grad(self, cotangent, x, target: float):
         """cotangent (sigmoid(x) - target) / n for a cotangent of one element; sigmoid(x) - 1 = -sigmoid(-x)."""
-        difference = (1 - target) * self.sigmoid(x) - target * self.sigmoid(-x)
+        xp = self.xp
+        positive = x.real > 0
+        e = xp.exp(xp.where(positive, -x, x))
+        difference = xp.where(positive, (1 - target) - target * e, (1 - target) * e - target) / (1 + e)
         return cotangent * (1 / x.size) * difference
 
     def leaky_relu(self, x, slope: float):

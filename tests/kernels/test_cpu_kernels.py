@@ -1,6 +1,7 @@
 """Every tuned kernel against its twin in the reference: values, shapes, dtypes; and any number of threads alike."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -256,3 +257,23 @@ def test_a_reshape_is_a_view_where_it_can_be():
     copy = TWO.reshape(x, (2, 60))
     assert_array_equal(copy, x.reshape(2, 60))
     assert not np.shares_memory(copy, x)
+
+
+@given(sizes=st.lists(st.tuples(st.integers(1, 30), st.booleans()), max_size=12), limit=st.integers(1, 60))
+def test_gathered_gradients_are_the_gradients(sizes, limit):
+    """Some pieces are missing; what follows one another comes as one, up to a limit."""
+    pieces, start = [], 0
+    for size, present in sizes:
+        if present:
+            pieces.append((slice(start, start + size), np.arange(start, start + size)))
+        start += size
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "LARGE", limit)
+        gathered = ONE.gathered(pieces)
+    for place, gradient in gathered:
+        assert_array_equal(gradient, np.arange(place.start, place.stop))
+        assert place.stop - place.start <= limit or any(place == alone for alone, _ in pieces)
+    assert sum(gradient.size for _, gradient in gathered) == sum(gradient.size for _, gradient in pieces)
+    for (left, _), (right, _) in itertools.pairwise(gathered):
+        first = next(piece for piece, _ in pieces if piece.start == right.start)
+        assert left.stop < right.start or first.stop - left.start > limit
