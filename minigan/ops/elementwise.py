@@ -1,17 +1,13 @@
-"""Element-wise operations. Two Tensors broadcast as in NumPy; a Python number never promotes."""
+"""Element-wise operations. Two Tensors broadcast as in NumPy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from ..autograd import Function, Tensor
-from ..backend import DeviceError
+from .operands import Operand, floating, is_number, pair, tensor_like, with_number
 from .reduce import sum_to
-
-Operand = Any  # a Tensor, a number, or an array of the Tensor's device
 
 
 class Add(Function):
@@ -411,96 +407,47 @@ class Cast(Function):
 # -------------------------------------------------------------------- the functions that users call
 
 
-def _number(value: Operand) -> bool:
-    return isinstance(value, Real) or (getattr(value, "shape", None) == () and not isinstance(value, Tensor))
-
-
-def _tensor_like(value: Operand, like: Tensor) -> Tensor:
-    """`value` as a Tensor that may meet `like`: an integer or boolean Tensor takes the floating-point type."""
-    if not isinstance(value, Tensor):
-        if not (_number(value) or isinstance(value, Sequence) or hasattr(value, "dtype")) or isinstance(value, str):
-            raise TypeError(f"expected a Tensor, a number or an array, got {type(value).__name__}")
-        if hasattr(value, "get") != hasattr(like.data, "get") and hasattr(value, "dtype"):
-            raise DeviceError(
-                f"an array that is not on {like.device} met a Tensor that is: use mg.tensor(..., device=)"
-            )
-        if hasattr(value, "dtype"):
-            value = Tensor(value, like.backend)
-        elif like.dtype.kind in "fc":
-            value = Tensor(like.backend.asarray(value, dtype=like.dtype), like.backend)
-        else:
-            array = like.backend.asarray(value)
-            value = Tensor(array.astype("float32") if array.dtype.kind == "f" else array, like.backend)
-    if value.dtype != like.dtype and value.dtype.kind in "iub" and like.dtype.kind == "f":
-        value = Tensor(value.data.astype(like.dtype), value.backend)
-    return value
-
-
-def _pair(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
-    if isinstance(a, Tensor):
-        b = _tensor_like(b, a)
-        return (_tensor_like(a, b), b) if a.dtype != b.dtype else (a, b)
-    if not isinstance(b, Tensor):
-        raise TypeError(f"expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}")
-    return _tensor_like(a, b), b
-
-
 def add(a: Operand, b: Operand) -> Tensor:
     """a + b."""
-    if isinstance(a, Tensor) and _number(b):
-        a, b = _with_number(a, b)
+    if isinstance(a, Tensor) and is_number(b):
+        a, b = with_number(a, b)
         return Shift(b)(a)
-    return add(b, a) if _number(a) else Add()(*_pair(a, b))
+    return add(b, a) if is_number(a) else Add()(*pair(a, b))
 
 
 def subtract(a: Operand, b: Operand) -> Tensor:
     """a - b."""
-    if isinstance(a, Tensor) and _number(b):
-        a, b = _with_number(a, b)
+    if isinstance(a, Tensor) and is_number(b):
+        a, b = with_number(a, b)
         if a.dtype.kind in "fc":
             return Shift(-b)(a)
         return Tensor(a.backend.kernels.subtract(a.data, b), a.backend)  # integers may have no negative
-    return add(negative(b), a) if _number(a) else Subtract()(*_pair(a, b))
+    return add(negative(b), a) if is_number(a) else Subtract()(*pair(a, b))
 
 
 def multiply(a: Operand, b: Operand) -> Tensor:
     """a * b."""
-    if isinstance(a, Tensor) and _number(b):
-        a, b = _with_number(a, b)
+    if isinstance(a, Tensor) and is_number(b):
+        a, b = with_number(a, b)
         return Scale(b)(a)
-    return multiply(b, a) if _number(a) else Multiply()(*_pair(a, b))
+    return multiply(b, a) if is_number(a) else Multiply()(*pair(a, b))
 
 
 def divide(a: Operand, b: Operand) -> Tensor:
     """a / b."""
-    if isinstance(a, Tensor) and _number(b):
-        return Quotient(float(b))(_floating(a))
-    if isinstance(b, Tensor) and _number(a):
-        return Reciprocal(float(a))(_floating(b))
-    a, b = _pair(a, b)
-    return Divide()(_floating(a), _floating(b))
-
-
-def _with_number(x: Tensor, number: Operand) -> tuple[Tensor, float | int]:
-    """x and a plain Python number (a NumPy scalar would promote float32); integers that meet a float become floats."""
-    if x.dtype.kind == "f":
-        return x, float(number)
-    number = number.item() if hasattr(number, "item") else number
-    return (_floating(x) if isinstance(number, float) else x), number
-
-
-def _floating(x: Tensor) -> Tensor:
-    """x, which becomes float32 where it holds integers or booleans."""
-    if isinstance(x, Tensor) and x.dtype.kind not in "fc":
-        return Tensor(x.data.astype("float32"), x.backend)
-    return x  # what is no Tensor the operation refuses
+    if isinstance(a, Tensor) and is_number(b):
+        return Quotient(float(b))(floating(a))
+    if isinstance(b, Tensor) and is_number(a):
+        return Reciprocal(float(a))(floating(b))
+    a, b = pair(a, b)
+    return Divide()(floating(a), floating(b))
 
 
 def power(x: Operand, exponent: Operand) -> Tensor:
     """x ** exponent. A Tensor as exponent takes x > 0: exp(exponent * log(x))."""
-    if _number(exponent):
-        return Power(float(exponent))(_floating(x))
-    return exp(exponent * (math.log(x) if _number(x) else log(_tensor_like(x, exponent))))
+    if is_number(exponent):
+        return Power(float(exponent))(floating(x))
+    return exp(exponent * (math.log(x) if is_number(x) else log(tensor_like(x, exponent))))
 
 
 def negative(x: Tensor) -> Tensor:
@@ -509,16 +456,16 @@ def negative(x: Tensor) -> Tensor:
 
 
 def exp(x: Tensor) -> Tensor:
-    return Exp()(_floating(x))
+    return Exp()(floating(x))
 
 
 def log(x: Tensor) -> Tensor:
     """Natural logarithm."""
-    return Log()(_floating(x))
+    return Log()(floating(x))
 
 
 def sqrt(x: Tensor) -> Tensor:
-    return Sqrt()(_floating(x))
+    return Sqrt()(floating(x))
 
 
 def abs(x: Tensor) -> Tensor:
@@ -527,17 +474,17 @@ def abs(x: Tensor) -> Tensor:
 
 
 def tanh(x: Tensor) -> Tensor:
-    return Tanh()(_floating(x))
+    return Tanh()(floating(x))
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return Sigmoid()(_floating(x))
+    return Sigmoid()(floating(x))
 
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), finite for every finite x."""
-    return Softplus()(_floating(x))
+    return Softplus()(floating(x))
 
 
 def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
@@ -559,12 +506,12 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 def maximum(a: Operand, b: Operand) -> Tensor:
     """The greater of a and b; where they are equal each gets half the gradient."""
-    return Maximum()(*_pair(a, b))
+    return Maximum()(*pair(a, b))
 
 
 def minimum(a: Operand, b: Operand) -> Tensor:
     """The smaller of a and b; where they are equal each gets half the gradient."""
-    a, b = _pair(a, b)
+    a, b = pair(a, b)
     if a.dtype.kind in "fc":
         return -maximum(-a, -b)
     return Tensor(a.backend.xp.minimum(a.data, b.data), a.backend)  # integers may have no negative
@@ -579,7 +526,7 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
 
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     """a where condition, b elsewhere."""
-    a, b = _pair(a, b)
+    a, b = pair(a, b)
     array = condition.data.copy() if isinstance(condition, Tensor) else a.backend.asarray(condition)
     return Where(array)(a, b)
 
