@@ -18,6 +18,7 @@ from .tiles import Tiles
 TILES = 256  # tiles that are transformed and multiplied at a time: their matrices should stay in the cache
 SMALL_PRODUCT = 10**6  # multiplications: up to here BLAS multiplies without copying the operands first
 SHARES = 8  # pieces of work in a stage
+TRANSFORMED = 1 << 19  # elements that are transformed at a time, about: the tiles between should stay in the cache
 APART = 16  # elements between the matrices of two points
 
 
@@ -124,7 +125,7 @@ class Bilinear:
             read = tiles.read(array[images], self.pool)
             np.matmul(matrix, pieces(read, matrix), out=tile_major(part, read, matrix))
 
-        self.team.run(run, shares(len(array), count))
+        self.team.run(run, shares(len(array), max(count, points.size / TRANSFORMED)))
         if count > 1:  # a chunk's transform had better stay in the cache
             kept[self, tiles] = points
         return points
@@ -142,7 +143,7 @@ class Bilinear:
             if bias is not None:
                 np.add(array[images], bias, out=array[images])
 
-        self.team.run(run, shares(len(array), count))
+        self.team.run(run, shares(len(array), max(count, points.size / TRANSFORMED)))
 
     def products(self, a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
         """(P, M, K) x (P, K, N) -> (P, M, N)."""

@@ -27,6 +27,7 @@ def chunks(request, monkeypatch):
         monkeypatch.setattr(planes, "ROWS", 1)
         monkeypatch.setattr(bilinear, "TILES", 1)
         monkeypatch.setattr(bilinear, "SMALL_PRODUCT", 100)
+        monkeypatch.setattr(bilinear, "TRANSFORMED", 1)
     return request.param
 
 
