@@ -187,6 +187,16 @@ def test_backward_twice_is_refused_unless_the_graph_is_kept():
     assert x.grad.item() == 12.0
 
 
+def test_grad_twice_is_refused_unless_the_graph_is_kept():
+    for keep in ({"retain_graph": True}, {"create_graph": True}):
+        x = leaf(3.0)
+        y = x * x
+        assert mg.grad(y, x, **keep)[0].item() == 6.0
+        assert mg.grad(y, x)[0].item() == 6.0
+        with pytest.raises(mg.GraphError, match=r"freed by an earlier backward pass.*retain_graph=True"):
+            mg.grad(y, x)
+
+
 def live():
     """How many Tensors and Functions there are."""
     return sum(isinstance(o, (mg.Tensor, mg.Function)) for o in gc.get_objects())

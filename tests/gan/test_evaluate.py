@@ -89,6 +89,18 @@ def test_every_score_has_its_protocol(mnist_scores):
     assert protocols["classes covered"]["least share"] == 0.01
 
 
+def test_ndb_is_of_the_training_images_and_the_rest_of_the_test_images(monkeypatch):
+    """Where the training images are negatives."""
+    parts = {"train": (255 - IMAGES[TRAIN], LABELS[TRAIN]), "test": (IMAGES[TEST], LABELS[TEST])}
+    monkeypatch.setattr("minigan.data.dataset.load_mnist", parts.__getitem__)
+    judge = evaluator(presets.configure("dcgan"), 200)
+    positives = IMAGES[9000:9200]
+    negative, positive = (values(judge.scores(as_fakes(images))) for images in (255 - positives, positives))
+    assert negative["NDB/K"] < positive["NDB/K"]
+    assert positive["FID"] < negative["FID"]
+    assert positive["recall"] > negative["recall"]
+
+
 def test_the_same_fakes_score_the_same(mnist_scores):
     again = evaluator(presets.configure("dcgan"), 200)
     fakes = as_fakes(IMAGES[:200])

@@ -8,13 +8,21 @@ import pytest
 from PIL import Image
 
 from minigan.gan import Run, objectives, presets
-from minigan.gan.reporters import LossPlot, Pictures, Progress
+from minigan.gan.reporters import LossPlot, Metrics, Pictures, Progress
 
 
 @pytest.fixture
 def directory(tmp_path):
     """A new run without a step."""
     return Run.create(tmp_path / "run", presets.configure("mlp"))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """clock.seconds is the time of the reporters."""
+    clock = SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr("minigan.gan.reporters.time", SimpleNamespace(perf_counter=lambda: clock.seconds))
+    return clock
 
 
 @pytest.fixture
@@ -54,6 +62,32 @@ def test_the_progress_line_calls_only_a_probability_d(objective, capsys):
     progress.log(trainer, NUMBERS)
     progress.finish(trainer)
     assert f"D 1.50 G 2.50 {c}(x) 0.25 {c}(G(z)) -3.50/-4.50 0 images/s" in capsys.readouterr().err
+
+
+def test_the_rate_of_a_resumed_run_is_that_of_the_steps_it_took(clock, capsys):
+    progress, trainer = Progress(), trained_by("hinge")
+    trainer.step = 6
+    progress.start(trainer)
+    trainer.step, clock.seconds = 10, 102.0
+    progress.log(trainer, NUMBERS)
+    progress.finish(trainer)
+    assert " 8 images/s" in capsys.readouterr().err  # 4 steps of 4 images in 2 seconds
+
+
+def test_the_seconds_of_a_resumed_run_go_on_from_the_last_row_that_it_keeps(directory, clock):
+    def logged(step, *times):
+        metrics, trainer = Metrics(directory.metrics_path), trained_by("hinge")
+        trainer.step = step
+        metrics.start(trainer)
+        for clock.seconds in times:
+            trainer.step += 1
+            metrics.log(trainer, NUMBERS)
+
+    logged(0, 107.5, 110.0)
+    clock.seconds = 1000.0
+    logged(1, 1002.0)
+    rows = [line.split(",")[:3] for line in directory.metrics_path.read_text().splitlines()]
+    assert rows == [["step", "images", "seconds"], ["1", "4", "7.500"], ["2", "8", "9.500"]]
 
 
 @pytest.mark.parametrize("objective", ["non_saturating", "hinge"])

@@ -70,6 +70,15 @@ def test_gradient_values_are_clipped(player):
     assert abs(change(small(**settings, clip_value=1e-4), player)).max() == pytest.approx(1e-4, rel=1e-2)
 
 
+def test_gradient_values_are_clipped_before_their_norm():
+    settings = {"optimizer": "sgd", "lr_generator": 0.0, "lr_discriminator": 1.0}
+    free = change(small(**settings), "discriminator")
+    within = free.clip(-1e-2, 1e-2)
+    assert abs(free).max() > 0.05 and np.linalg.norm(within) > 0.1
+    both = change(small(**settings, clip_value=1e-2, clip_norm=0.02), "discriminator")
+    np.testing.assert_allclose(both, within * 0.02 / np.linalg.norm(within), atol=1e-6)
+
+
 @pytest.mark.parametrize("regularised", ["generator", "discriminator", "both"])
 def test_l1_and_l2_are_terms_of_the_chosen_player_s_loss(regularised):
     gan = small(l1=0.5, l2=2.0, regularised=regularised)
@@ -87,6 +96,10 @@ def test_l1_and_l2_are_terms_of_the_chosen_player_s_loss(regularised):
 def test_l2_pulls_weights_to_zero_and_leaves_biases():
     settings = {"optimizer": "sgd", "lr_discriminator": 0.1, "lr_generator": 0.0}
     plain, pulled = small(**settings), small(**settings, l2=0.5)
+    for gan in (plain, pulled):
+        for p in gan.discriminator.parameters():
+            if p.ndim == 1:
+                p.assign(np.ones(p.shape, p.dtype))  # a bias of 0 has nowhere to be pulled
     start = [p.numpy() for p in plain.discriminator.parameters()]
     for gan in (plain, pulled):
         gan.step(batch(gan))
