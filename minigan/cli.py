@@ -14,7 +14,10 @@ from .checkpoint import CheckpointError
 COMMANDS = {  # name: (what it does, the module with its add_arguments and run)
     "train": ("train a GAN", ".commands.train"),
     "sample": ("draw images from a trained generator", ".commands.sample"),
-    "evaluate": ("score a trained generator, each score with its protocol", ".commands.evaluate"),
+    "evaluate": (
+        "score a trained generator of gray 28x28 images, stacked-mnist, ring or grid, each score with its protocol",
+        ".commands.evaluate",
+    ),
     "gradcheck": ("check every gradient rule and print the table", ".testing.command"),
     "bench": ("time operations and training steps, on the CPU against the GPU", ".bench.command"),
     "info": ("versions, processor, BLAS, threads, GPU, presets", ".commands.info"),

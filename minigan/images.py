@@ -58,7 +58,7 @@ def scatter(points: np.ndarray, reach: float, size: int = 400) -> Image.Image:
     pen.line([(middle, 0), (middle, size)], fill=(0, 0, 0, 40))
     for x, y in middle + points.clip(-2 * reach, 2 * reach) * (middle / reach) * (1, -1):
         pen.ellipse([x - 1.5, y - 1.5, x + 1.5, y + 1.5], fill=(31, 78, 160, 90))
-    pen.text((4, size - 14), f"edges at ±{reach:g}", fill="black")
+    pen.text((4, size - 14), f"edges: ±{reach:g}", fill="black")
     return canvas
 
 

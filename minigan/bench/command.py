@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..backend import cuda_problem, default_threads
 from ..gan import presets
+from ..kernels.convolutions import ALGORITHMS
 from ..memory import ExplainedMemory
 from ..profile import Profile
 from . import report
@@ -40,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of matrix products on a GPU (default float32)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
-    parser.add_argument("--conv-algorithm", metavar="NAME", default="auto", help="force a convolution algorithm")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, metavar="X", help=f"time for each figure (default {SECONDS})"
+        "--conv-algorithm", metavar="NAME", default="auto", help=f"of convolutions on the CPU: {', '.join(ALGORITHMS)}"
     )
+    parser.add_argument("--seconds", type=float, metavar="X", help=f"time for each figure (default {SECONDS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture (needs matplotlib)")
     parser.add_argument("--profile", action="store_true", help="show where the time of training steps goes instead")
@@ -54,12 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0; with --compare 1 when anything became slower."""
+    figures = [f"--{name}" for name in ("seconds", "json", "plot") if getattr(args, name) is not None]
     if args.compare:
+        given = [f"--{name}" for name in ("device", "workloads", "batch_sizes", "profile") if getattr(args, name)]
+        if given + figures:
+            raise ValueError(f"--compare reads two files of figures: leave {', '.join(given + figures)} out")
         text, slower = compare(*[Results.load(path) for path in args.compare])
         print(text)
         return int(slower)
-    if not args.seconds > 0:
-        raise ValueError(f"--seconds is the time for each figure, more than 0; got {args.seconds}")
+    if args.profile and figures:
+        raise ValueError(f"--profile prints tables of its own: leave {', '.join(figures)} out")
+    seconds = SECONDS if args.seconds is None else args.seconds
+    if not seconds > 0:
+        raise ValueError(f"--seconds is the time for each figure, more than 0; got {seconds}")
     devices, missing = _devices(args)
     sizes = batch_sizes(_names(args.batch_sizes)) if args.batch_sizes is not None else None
     if args.profile:
@@ -70,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot:
         check_matplotlib()
     workloads = select(_names(args.workloads) if args.workloads is not None else DEFAULT)
-    results = _measure(workloads, sizes or list(BATCH_SIZES), devices, missing, args.seconds)
+    results = _measure(workloads, sizes or list(BATCH_SIZES), devices, missing, seconds)
     if args.json:
         results.save(args.json)
     if args.plot:

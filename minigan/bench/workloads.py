@@ -17,7 +17,8 @@ def select(names: Sequence[str], known: dict[str, Workload] = WORKLOADS) -> list
     """The workloads of these names, each once; raises ValueError for an unknown one."""
     for name in names:
         if name not in known:
-            raise ValueError(f"unknown workload {name!r}; known: {', '.join(known)}")
+            what = "a training step, which alone is profiled" if name in WORKLOADS else "a workload"
+            raise ValueError(f"{name!r} is not {what}; known: {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 

@@ -6,12 +6,13 @@ import argparse
 import dataclasses
 import shlex
 import signal
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
 from typing import Any
 
 from .. import data
 from ..backend import choose_device, configure_cpu, configure_cuda
-from ..gan import GAN, Config, Run, Trainer, create, presets, reporters
+from ..gan import Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
 from ..gan.diagnosis import Diagnosis
 from ..gan.evaluate import Evaluation, evaluator
@@ -23,11 +24,14 @@ METAVARS = {int: "N", float: "X", str: "NAME"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="directory of the run (default: the next number under runs/)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
-    parser.add_argument("--checkpoint", metavar="FILE", help="with --resume: the checkpoint to continue from instead")
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="with --resume: an earlier checkpoint to go back to; what the run made after it is removed",
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="training steps, as passes over the data")
     parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
-    parser.add_argument("--conv-algorithm", metavar="NAME", default="auto", help="force a convolution algorithm")
     parser.add_argument("--profile", action="store_true", help="show in the end where the time went (slower meanwhile)")
     types = field_types()
     groups: dict[str, Any] = {}
@@ -39,48 +43,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if types[field.name] is not bool:
             kind = {"type": types[field.name], "metavar": METAVARS[types[field.name]]}
         option = "--" + field.name.replace("_", "-")
-        groups[title].add_argument(option, help=field.metadata["help"], default=None, **kind)
+        text = f"{field.metadata['help']} [{field.default}, unless the preset says otherwise]"
+        groups[title].add_argument(option, help=text, default=None, **kind)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when all steps are done, 130 when Ctrl-C stopped the run (it is saved)."""
-    configure_cpu(threads=args.threads, conv_algorithm=args.conv_algorithm)
+    """0 when all steps are done, 130 (143) when Ctrl-C (SIGTERM) stopped the run: it is saved."""
     if args.checkpoint and not args.resume:
         raise ValueError("--checkpoint is the file to --resume from: give both, or neither")
-    trainer, directory = _resumed(args) if args.resume else _new(args)
+    with ExitStack() as claims:
+        return _train(args, *(_resumed if args.resume else _new)(args, claims))
+
+
+def _train(args: argparse.Namespace, trainer: Trainer, directory: Path) -> int:
     first = trainer.step
     profile = Profile(trainer.algorithm.backend, trainer.algorithm.modules) if args.profile else None
-    with _stop_on_interrupt(trainer), profile or nullcontext():
+    with _StopOnSignal(trainer) as stop, profile or nullcontext():
         trainer.run()
     if profile and trainer.step > first:
         print(profile.table(trainer.step - first))
     if trainer.step < trainer.config.steps:
         command = shlex.join(["minigan", "train", "--out", str(directory), "--resume"])
         print(f"stopped after step {trainer.step}; continue with: {command}")
-        return 130
+        return 128 + stop.received
     print(f"done: see {directory}/progress.gif, samples/ and metrics.csv beside it")
     print("more images:", shlex.join(["minigan", "sample", str(directory), "-o", "more.png"]))
     return 0
 
 
-def _new(args: argparse.Namespace) -> tuple[Trainer, Any]:
+def _new(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path]:
     config = presets.configure(**_given(args))
     dataset = _dataset(config)
     config = _with_epochs(args, config, dataset)
-    device = _device(config)
-    algorithm = create(config, device)
-    Trainer(config, algorithm, dataset, _evaluation(config, device))  # what cannot be fails before a directory is made
-    run = Run.create(args.out, config)
-    return _trainer(config, algorithm, dataset, run, 0), run.directory
+    device = _device(config, args.threads)
+    trainer = Trainer(config, create(config, device), dataset)
+    evaluation = _evaluation(config, device)
+    run = Run.create(args.out, config)  # when all that can fail has been made
+    claims.enter_context(run.claimed())
+    return _with_reporters(trainer, run, evaluation), run.directory
 
 
-def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
+def _resumed(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path]:
     if args.out is None:
         raise ValueError("--resume needs --out DIR: the run to continue")
     run = Run.open(args.out)
+    claims.enter_context(run.claimed())
     begun = run.config()
     config = begun.replace(**_given(args))
-    device = _device(config)
+    device = _device(config, args.threads)
     if args.checkpoint or run.checkpoint_paths():
         algorithm, state = run.load(device, args.checkpoint)
         step = state["step"]
@@ -94,8 +104,13 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Any]:
         raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave that as it was")
     if config.steps < step:
         raise ValueError(f"the run has done {step} steps already, and cannot end at step {config.steps}")
+    trainer = Trainer(config, algorithm, dataset, step=step)
+    evaluation = _evaluation(config, device)
+    later = [path.stem for path in run.checkpoint_paths() if path > run.checkpoint_path(step)]
+    if later:
+        print(f"back to step {step}: what the run made after it is removed, checkpoints {', '.join(later)} too")
     run.save_config(config)
-    return _trainer(config, algorithm, dataset, run, step), run.directory
+    return _with_reporters(trainer, run, evaluation), run.directory
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
@@ -104,6 +119,8 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:
         given = {"lr_generator": args.lr, "lr_discriminator": args.lr, **given}
+    if "data" in given and given["data"] not in data.NAMES and Path(given["data"]).exists():
+        given["data"] = str(Path(given["data"]).resolve())  # a run may go on from another directory
     return given
 
 
@@ -121,7 +138,8 @@ def _with_epochs(args: argparse.Namespace, config: Config, dataset: data.Dataset
     return config.replace(steps=args.epochs * data.Batches(len(dataset), config.images_per_step, 0).per_epoch)
 
 
-def _device(config: Config) -> str:
+def _device(config: Config, threads: int | None) -> str:
+    configure_cpu(threads=threads, conv_algorithm=config.conv_algorithm)
     device, reason = choose_device(config.device)
     if device != "cpu":
         configure_cuda(device, config.precision)
@@ -132,11 +150,12 @@ def _device(config: Config) -> str:
     return device
 
 
-def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset | data.Points, run: Run, step: int) -> Trainer:
+def _with_reporters(trainer: Trainer, run: Run, evaluation: list[Evaluation]) -> Trainer:
+    config, dataset = trainer.config, trainer.dataset
     amount = "points" if isinstance(dataset, data.Points) else f"{len(dataset):,} images"
     print(f"{config.preset} on {amount} of {config.data}, {config.objective}, into {run.directory}")
-    listeners = [
-        *_evaluation(config, algorithm.backend.device),
+    trainer.reporters = [
+        *evaluation,
         reporters.Progress(),
         Diagnosis(run.directory / "diagnosis.txt"),
         reporters.Metrics(run.metrics_path),
@@ -144,25 +163,28 @@ def _trainer(config: Config, algorithm: GAN, dataset: data.Dataset | data.Points
         reporters.Pictures(run),
         reporters.Checkpoints(run),  # last: all that comes before a checkpoint is on the disk by then
     ]
-    return Trainer(config, algorithm, dataset, listeners, step)
+    return trainer
 
 
 def _evaluation(config: Config, device: str) -> list[Evaluation]:
     return [Evaluation(evaluator(config, device=device))] if config.evaluate_every else []
 
 
-class _stop_on_interrupt:
-    """The first Ctrl-C lets the current step finish and the trainer save; a second one interrupts at once."""
+class _StopOnSignal:
+    """The first Ctrl-C or SIGTERM lets the current step finish and the trainer save; a second one acts at once."""
 
     def __init__(self, trainer: Trainer):
         self.trainer = trainer
+        self.received = signal.SIGINT
 
-    def __enter__(self) -> None:
-        self.previous = signal.signal(signal.SIGINT, self.handle)
+    def __enter__(self) -> _StopOnSignal:
+        self.previous = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
 
-    def handle(self, *_: Any) -> None:
-        self.trainer.stopping = True
-        signal.signal(signal.SIGINT, self.previous)
+    def handle(self, number: int, _: Any) -> None:
+        self.trainer.stopping, self.received = True, signal.Signals(number)
+        self.__exit__()
 
     def __exit__(self, *_: Any) -> None:
-        signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)

@@ -29,8 +29,3 @@ class Batches:
             self._order = stream(self.seed, SHUFFLE, epoch).permutation(self.size)
             self._epoch = epoch
         return self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
-
-
-def batch_indices(step: int, *, size: int, batch_size: int, seed: int) -> np.ndarray:
-    """The indices of one step's batch, int64 (batch_size,): `Batches(size, batch_size, seed)[step]`."""
-    return Batches(size, batch_size, seed)[step]

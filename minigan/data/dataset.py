@@ -14,6 +14,7 @@ from .streams import COLOUR, STACK, stream
 from .toy import POINTS
 
 CHANNELS = {"mnist": 1, "mnist-rgb": 3, "coloured-mnist": 3, "stacked-mnist": 3}
+NAMES = (*CHANNELS, *POINTS)  # of the data sets that are no files
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def load_dataset(source: str | Path, *, size: int = 28, channels: int | None = N
     """The data set `source`, its images brought to (channels, size, size).
 
     source: "mnist", "mnist-rgb", "coloured-mnist" or "stacked-mnist", a folder of IDX files named as MNIST's
-    are, a folder of images, or an .npz file.
+    are, a folder of images, or an .npz file (see `minigan.data.images.load_npz`).
     channels: 1 (gray; your own RGB images are converted), 3 (RGB; gray is replicated), None (those of the
     source; RGB for a folder of images).
     split: "train", or "test" for the MNIST sets and IDX folders.
@@ -71,6 +72,8 @@ def load_dataset(source: str | Path, *, size: int = 28, channels: int | None = N
             f"images of {channels} channels and size {size}: expected 1 or 3 channels and a size of 1 or more"
         )
     name, path, labels = str(source), Path(source), None
+    if not name:
+        raise ValueError("the name of the data set is empty")
     if name in POINTS:
         raise ValueError(f"{name} is a set of points, expected images: points need --preset mlp-2d")
     if name in CHANNELS:

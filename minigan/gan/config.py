@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import types
 import typing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from ..kernels.convolutions import ALGORITHMS
 from ..kernels.gpu import PRECISIONS
 from ..optim import schedules
 from . import objectives, penalties
@@ -32,7 +32,7 @@ def option(
     """A field of the configuration and an option of the command line, in a group of its --help.
 
     choices: the names it may be; least, below: a number must be at least and less than these; resumable: a resumed
-    run may change it (its bits do not depend on it, but for the rounding of another device).
+    run may change it (its bits do not depend on it, but for the arithmetic of another device).
     """
     return field(
         default=default,
@@ -56,8 +56,9 @@ class Config:
     preset: str = model(DEFAULT_PRESET, "networks and settings; `minigan info` lists them")
     data: str = model(
         "mnist",
-        "mnist, mnist-rgb, coloured-mnist, stacked-mnist, a folder of IDX files or images, or an .npz of images; "
-        "for points: ring, grid, swiss-roll",
+        "mnist, mnist-rgb, coloured-mnist, stacked-mnist, a folder of IDX files or images, or an .npz with the arrays "
+        "images (N, H, W), (N, 3, H, W) or (N, H, W, 3), uint8 or floats, and perhaps labels (N,); for points: ring, "
+        "grid, swiss-roll",
     )
     objective: str = model(
         "non_saturating", f"what the players minimise: {', '.join(objectives.ALL)}", choices=tuple(objectives.ALL)
@@ -124,8 +125,13 @@ class Config:
         choices=("generator", "discriminator", "both"),
     )
 
-    seed: int = run(0, "seed of everything random")
+    seed: int = run(0, "seed of everything random", least=0)
     device: str = run("auto", "auto, cpu, cuda or cuda:N", resumable=True)
+    conv_algorithm: str = run(
+        "auto",
+        f"of convolutions on the CPU: {', '.join(ALGORITHMS)}, or auto: for every shape the one that is cheapest there",
+        choices=("auto", *ALGORITHMS),
+    )
     precision: str = run(
         "float32",
         "of matrix products on a GPU: float32, or tf32 (faster, an error of about 1e-3)",
@@ -137,12 +143,15 @@ class Config:
     sample_every: int = run(250, "steps between pictures of the fixed latents", least=1, resumable=True)
     checkpoint_every: int = run(500, "steps between checkpoints", least=1, resumable=True)
     evaluate_every: int = run(
-        0, "steps between scores in metrics.csv, as `minigan evaluate` gives them (0: none)", least=0
+        0, "steps between scores in metrics.csv (at the next row), as `minigan evaluate` gives them (0: none)", least=0
     )
 
     def __post_init__(self) -> None:
+        types = field_types()
         for f in dataclasses.fields(self):
-            value, limits = getattr(self, f.name), f.metadata
+            value, limits, kind = getattr(self, f.name), f.metadata, types[f.name]
+            if not _is(value, kind):
+                raise ValueError(f"{f.name} must be {kind.__name__}, got {value!r}")
             if limits["choices"] and value not in limits["choices"]:
                 raise ValueError(f"unknown {f.name} {value!r}; known: {', '.join(limits['choices'])}")
             if value == math.inf:
@@ -191,14 +200,13 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], origin: str) -> Config:
-        types = field_types()
-        unknown = sorted(values.keys() - types.keys())
+        unknown = sorted(values.keys() - field_types().keys())
         if unknown:
             raise ValueError(f"{origin} has unknown settings {', '.join(unknown)}: made by another version?")
-        for name, value in values.items():
-            if not isinstance(value, (int, float) if types[name] is float else types[name]):
-                raise ValueError(f"{origin}: {name} must be {types[name].__name__}, got {value!r}")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{origin}: {error}") from None
 
     def differences(self, other: Config, *, resuming: bool = False) -> list[str]:
         """What differs between two configurations, as "name: this -> that"; resuming: only what must not change."""
@@ -214,21 +222,18 @@ class Config:
         return f.metadata["resumable"]
 
 
+def _is(value: Any, kind: type) -> bool:
+    """Whether a setting may have that value: a whole number is a float too, but no switch is a number."""
+    return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+
+
 def _range(least: float, below: float) -> str:
-    if (least, below) == (-math.inf, math.inf):
-        return "a finite number"
     if below == math.inf:
         return f"{least} or more"
     return f"at least {least} and less than {below}"
 
 
+@lru_cache
 def field_types() -> dict[str, type]:
-    """Name and type of every setting (X | None counts as X)."""
-    hints = typing.get_type_hints(Config)
-    return {name: _plain(hint) for name, hint in hints.items()}
-
-
-def _plain(hint: Any) -> type:
-    if isinstance(hint, types.UnionType):
-        (hint,) = [h for h in typing.get_args(hint) if h is not type(None)]
-    return hint
+    """Name and type of every setting."""
+    return typing.get_type_hints(Config)

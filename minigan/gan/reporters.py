@@ -19,6 +19,7 @@ from .run import Run
 from .sampling import picture
 from .trainer import Reporter, Trainer
 
+FIRST_COLUMNS = ["step", "images", "seconds"]  # of metrics.csv
 ROWS, POINTS = 8, 2000  # rows of images, or points, in the pictures of a run
 
 
@@ -66,6 +67,8 @@ class Metrics(Reporter):
         if self.path.exists():
             lines = self.path.read_text().splitlines(keepends=True)
             whole = [line.split(",") for line in lines if line.endswith("\n")]  # a killed run may leave half a line
+            if whole and whole[0][:3] != FIRST_COLUMNS:
+                raise ValueError(f"{self.path} must begin with {','.join(FIRST_COLUMNS)}: another program changed it")
             kept = [row for row in whole[1:] if int(row[0]) <= trainer.step]
             with replacing(self.path) as file:
                 file.write("".join(",".join(row) for row in [*whole[:1], *kept]).encode())
@@ -75,7 +78,7 @@ class Metrics(Reporter):
     def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         size = self.path.stat().st_size if self.path.exists() else 0
         seen, seconds = trainer.step * trainer.config.images_per_step, time.perf_counter() - self.started
-        header = ",".join(["step", "images", "seconds", *numbers]) + "\n"
+        header = ",".join([*FIRST_COLUMNS, *numbers]) + "\n"
         row = ",".join([f"{trainer.step},{seen},{seconds:.3f}", *[f"{v:.6g}" for v in numbers.values()]]) + "\n"
         try:
             with self.path.open("a") as file:
@@ -180,7 +183,7 @@ class LossPlot(Reporter):
             for column, name in curves.items():
                 axes.plot(steps, [float(row[column]) for row in rows], label=name, linewidth=1)
             axes.set_ylabel(label)
-            axes.legend(loc="upper right")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(curves), frameon=False)  # above the curves
         outputs.set_xlabel("step")
         with replacing(self.run.directory / "losses.png") as file:
             figure.savefig(file, format="png", dpi=110)

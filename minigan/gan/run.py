@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,11 @@ from .algorithm import GAN
 from .algorithms import create
 from .config import Config
 from .contradictions import ConfigWarning
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 class Run:
@@ -44,16 +52,17 @@ class Run:
     @classmethod
     def create(cls, directory: str | Path | None, config: Config) -> Run:
         """A new run: in `directory`, which must not exist or be empty, or (None) in the next number under runs/."""
-        if directory is None:
-            numbers = [int(p.name) for p in Path("runs").glob("[0-9]*") if p.name.isdigit()]
-            directory = Path("runs") / f"{max(numbers, default=0) + 1:04d}"
-        run = cls(directory)
-        if run.directory.exists() and (not run.directory.is_dir() or any(run.directory.iterdir())):
-            raise ValueError(f"{directory} exists already: choose another --out, or add --resume to continue it")
+        run = cls(_next_number(Path("runs")) if directory is None else directory)
+        taken = ValueError(f"{run.directory} exists already: choose another --out, or add --resume to continue it")
+        if run.directory.exists() and not run.directory.is_dir():
+            raise taken
         run.directory.mkdir(parents=True, exist_ok=True)
-        run.save_config(config)  # on a full disk only an empty directory stays, which can be used again
-        run.samples.mkdir()
-        run.checkpoints.mkdir()
+        with run.claimed():
+            if any(run.directory.iterdir()):
+                raise taken
+            run.save_config(config)  # on a full disk only an empty directory stays, which can be used again
+            run.samples.mkdir()
+            run.checkpoints.mkdir()
         return run
 
     @classmethod
@@ -63,6 +72,23 @@ class Run:
         if not run.config_path.is_file():
             raise ValueError(f"{directory} is not a run: it has no config.json (minigan train makes one)")
         return run
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Inside, no other process can claim this directory (where the system has such locks)."""
+        if fcntl is None:
+            yield
+            return
+        directory = os.open(self.directory, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # of a file system without locks
+                try:
+                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise ValueError(f"another process trains in {self.directory}: wait until it ends") from None
+            yield
+        finally:
+            os.close(directory)
 
     def save_config(self, config: Config) -> None:
         with replacing(self.config_path) as file:
@@ -102,3 +128,13 @@ class Run:
         except KeyError as error:
             raise ValueError(f"{path} is a checkpoint, but not one of a run: it has no {error}") from None
         return algorithm, state
+
+
+def _next_number(parent: Path) -> Path:
+    """A new directory with the next number, which no other run can get."""
+    number = max([int(path.name) for path in parent.glob("[0-9]*") if path.name.isdigit()], default=0)
+    while True:
+        number += 1
+        with suppress(FileExistsError):
+            (parent / f"{number:04d}").mkdir(parents=True)
+            return parent / f"{number:04d}"

@@ -16,6 +16,8 @@ from .planes import Planes
 from .reference import ReferenceKernels
 from .threads import ThreadTeam
 
+ALGORITHMS = ("reference", "im2col", "planes", "frequency", "winograd")
+
 
 class Algorithm(Protocol):
     """The three partial derivatives of the trilinear form, with the signatures of the reference kernels."""

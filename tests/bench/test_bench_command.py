@@ -125,9 +125,9 @@ def test_a_profile_of_training(tmp_path, capsys):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("--workloads dense,nothing", "unknown workload 'nothing'; known: dense, conv, "),
-        ("--workloads ,", "unknown workload ''; known: "),
-        ("--profile --workloads conv", "unknown workload 'conv'; known: cgan, dcgan"),
+        ("--workloads dense,nothing", "'nothing' is not a workload; known: dense, conv, "),
+        ("--workloads ,", "'' is not a workload; known: "),
+        ("--profile --workloads conv", "'conv' is not a training step, which alone is profiled; known: cgan"),
         ("--batch-sizes 0", "batch sizes are whole numbers from 2 on"),
         ("--batch-sizes 8;16", "got '8;16'"),
         ("--device gpu", "unknown device 'gpu'; known: cpu, cuda, cuda:N"),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.data import Batches, batch_indices
+from minigan.data import Batches
 from minigan.data.streams import SHUFFLE, STACK, stream
 
 sizes = st.integers(1, 60).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
@@ -25,7 +25,7 @@ def test_a_batch_is_a_function_of_the_step_alone(sizes, seed, steps):
     size, batch_size = sizes
     batches = Batches(size, batch_size, seed)
     for step in steps:
-        expected = batch_indices(step, size=size, batch_size=batch_size, seed=seed)
+        expected = Batches(size, batch_size, seed)[step]
         assert expected.shape == (batch_size,)
         np.testing.assert_array_equal(batches[step], expected)
 
@@ -40,7 +40,7 @@ def test_epochs_seeds_and_purposes_differ():
 
 
 def test_the_first_index_is_uniform():
-    first = [batch_indices(0, size=4, batch_size=1, seed=seed)[0] for seed in range(4000)]
+    first = [Batches(4, 1, seed)[0][0] for seed in range(4000)]
     assert abs(np.bincount(first) - 1000).max() < 150  # 5 standard deviations
 
 

@@ -77,7 +77,7 @@ def test_dcgan64_is_the_stated_pair():
     ]  # fmt: skip
     for network in (algorithm.generator, algorithm.discriminator):
         layers = [module for _, module in network.named_modules()]
-        assert {m.stride for m in layers if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)} == {2}
+        assert {m.stride for m in layers if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)} == {(2, 2)}
         slopes = [m.negative_slope for m in layers if isinstance(m, nn.LeakyReLU)]
         assert slopes == [0.2] * (2 if network is algorithm.generator else 3)
     assert presets.configure("dcgan64").batch_size == 32
