@@ -58,7 +58,7 @@ class _GradientMode(threading.local):
     enabled = True
 
 
-_mode = _GradientMode()  # the one global of the engine, every thread's own
+_mode = _GradientMode()  # every thread's own
 
 
 @contextmanager
@@ -87,7 +87,7 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __init__(self, data: Any, backend: Backend, requires_grad: bool = False, version: Version | None = None):
-        self.data = data
+        self.data = data if data.shape else backend.xp.asarray(data)  # NumPy makes scalars of what has no axes
         self.backend = backend
         self.grad: Tensor | None = None
         self.creator: Function | None = None
@@ -288,7 +288,7 @@ class Function:
     """
 
     reads: tuple[int, ...] | None = None  # the inputs whose values the rule reads; None: all of them
-    view = False  # whether the output shares memory with input 0
+    view = False  # whether the output may share memory with input 0
 
     inputs: tuple[Tensor, ...] = ()  # empty: not recorded, or released
     needs: tuple[bool, ...]
@@ -323,7 +323,10 @@ class Function:
             for observer in backend.observers:
                 observer.before(self, inputs)
         array = self.forward(*[t.data for t in inputs])
-        output = Tensor(array, backend, version=first.version if self.view else None)
+        if not hasattr(array, "dtype"):
+            raise TypeError(f"{self.name}.forward must return an array of {backend.device}, got {type(array).__name__}")
+        shared = self.view and backend.xp.may_share_memory(array, first.data)
+        output = Tensor(array, backend, version=first.version if shared else None)
         if _mode.enabled:
             needs = tuple([t._requires_grad for t in inputs])
             if True in needs:
@@ -497,6 +500,12 @@ def _walk(
                     raise TypeError(f"the rule of {function.name} must return a tuple of {len(inputs)}, one an input")
                 for t, needed, gradient in zip(inputs, needs, gradients, strict=True):
                     if needed and gradient is not None:
+                        if not isinstance(gradient, Tensor):
+                            kind = type(gradient).__name__
+                            raise TypeError(
+                                f"the rule of {function.name} must return Tensors, got {kind}: write it in "
+                                "Tensor operations, or wrap a constant with self.constant(array)"
+                            )
                         if gradient.data.shape != t.data.shape or gradient.data.dtype != t.data.dtype:
                             raise _does_not_fit(function, gradient, t)
                         receive(t, gradient)

@@ -49,8 +49,13 @@ class Generator:
         unit = self.backend.kernels.random_normal(*self._take(-(-count // 2)), count, dtype)
         return (unit if std == 1.0 else unit * std).reshape(shape)
 
+    @staticmethod
+    def share(keep: float) -> float:
+        """The probability that `mask` can keep: to 16 bits, and more than 0."""
+        return max(1, round(keep * 2**16)) / 2**16
+
     def mask(self, shape, keep: float) -> Any:
-        """Boolean array, True with probability `keep` (to 16 bits), four draws from every 64-bit word."""
+        """Boolean array, True with probability `share(keep)`, four draws from every 64-bit word."""
         return self.backend.kernels.dropout_mask(*self._take(-(-math.prod(shape) // 4)), shape, keep)
 
     def state_dict(self) -> dict[str, int]:

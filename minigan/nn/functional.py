@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..autograd import ShapeError, Tensor
 from ..ops import (
     avg_pool2d,
@@ -30,13 +32,14 @@ __all__ = [
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Generator | None = None) -> Tensor:
-    """Each element is zeroed with probability p, the others divided by 1 - p (Srivastava et al. 2014)."""
+    """Each element is zeroed with probability p (to 16 bits), the others divided by 1 - p (Srivastava et al. 2014)."""
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must be at least 0 and less than 1, got {p}")
     if not training or p == 0:
         return x
-    mask = (rng or x.backend.generator).mask(x.shape, 1 - p)
-    return MaskScale(mask, 1 / (1 - p))(x)
+    rng = x.backend.generator if rng is None else rng
+    keep = rng.share(1 - p)
+    return MaskScale(rng.mask(x.shape, keep), 1 / keep)(x)
 
 
 def mse_loss(x: Tensor, target: Tensor) -> Tensor:
@@ -62,6 +65,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, target: Tensor | float) -> 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """mean of -log softmax(logits)[label]: logits (N, C), labels integers (N,)."""
+    _check_tensor("cross_entropy", labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ShapeError(f"cross_entropy expects logits (N, C) and labels (N,), got {logits.shape} and {labels.shape}")
     check_labels("cross_entropy", labels, logits.shape[1])
@@ -69,8 +73,14 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -log_softmax(logits, 1)[rows, labels].mean()
 
 
+def _check_tensor(what: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{what} takes Tensors, got {type(value).__name__}: wrap it with mg.tensor(...)")
+
+
 def check_labels(what: str, labels: Tensor, count: int) -> None:
     """Raise unless labels are integers from 0 to count - 1 (on a GPU any integers: it would have to be waited for)."""
+    _check_tensor(what, labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{what} expects integer labels, got {labels.dtype}")
     if labels.backend.index is None and labels.size:

@@ -24,6 +24,8 @@ def _parameter(shape: tuple[int, ...], channels_last: bool = False) -> Parameter
 
 def _initialise(weight: Parameter, bias: Parameter | None, rng: Generator | None) -> None:
     """PyTorch's default: weight and bias uniform in +- 1 / sqrt(fan in)."""
+    if min(weight.shape) < 1:
+        raise ValueError(f"a layer needs one input and one output at least, got a weight of shape {weight.shape}")
     bound = 1 / math.sqrt(init.fans(weight)[0])
     init.uniform_(weight, -bound, bound, rng=rng)
     if bias is not None:
@@ -36,6 +38,8 @@ class Sequential(Module):
     def __init__(self, *modules: Module):
         super().__init__()
         for index, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential takes Modules, such as nn.Tanh(), but its argument {index} is {module!r}")
             setattr(self, str(index), module)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +91,7 @@ class Conv2d(Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.stride, self.padding, self.dilation = as_pair(stride), padding, as_pair(dilation)
         self.weight = _parameter((out_channels, in_channels, *as_pair(kernel_size)), channels_last=True)
         self.bias = _parameter((out_channels,)) if bias else None
         _initialise(self.weight, self.bias, rng)
@@ -118,7 +122,8 @@ class ConvTranspose2d(Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
+        self.stride, self.padding, self.dilation = as_pair(stride), padding, as_pair(dilation)
+        self.output_padding = output_padding
         self.weight = _parameter((in_channels, out_channels, *as_pair(kernel_size)), channels_last=True)
         self.bias = _parameter((out_channels,)) if bias else None
         _initialise(self.weight, self.bias, rng)

@@ -64,6 +64,9 @@ class Module:
 
     def register_buffer(self, name: str, value: Tensor | int) -> None:
         """State that is saved with the parameters but not learnt: a Tensor, or a counter."""
+        if not isinstance(value, Tensor | int):
+            kind = type(value).__name__
+            raise TypeError(f"buffer {name!r} must be a Tensor or an int, got {kind}: wrap it with mg.tensor(...)")
         self._buffer_names.append(name)
         setattr(self, name, value)
 
@@ -116,7 +119,8 @@ class Module:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Write parameters and buffers in place. Names, shapes and dtypes are checked before anything is written."""
+        """Write parameters and buffers in place, in their own dtypes; names, shapes and kinds of numbers are checked
+        before that."""
         places = [(key, module, name, getattr(module, name)) for key, module, name in self._named_state()]
         own = {key for key, *_ in places}
         missing, unexpected = sorted(own - state.keys()), sorted(state.keys() - own)

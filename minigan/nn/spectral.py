@@ -28,7 +28,7 @@ class SpectralNorm(Module):
         super().__init__()
         self.layer = layer
         backend = layer.weight.backend
-        rng = rng or get_backend("cpu").generator
+        rng = get_backend("cpu").generator if rng is None else rng
         start = Tensor(backend.asarray(rng.normal((len(self.matrix()),))), backend)
         self.u: Tensor
         self.register_buffer("u", _unit(start))
@@ -41,7 +41,7 @@ class SpectralNorm(Module):
         return weight.reshape(weight.shape[0], -1)
 
     def sigma(self) -> Tensor:
-        """The estimate of the largest singular value, a Tensor of one element."""
+        """The estimate of the largest singular value, a Tensor of one element; in training it first improves u."""
         matrix = self.matrix()
         with no_grad():
             u, v = self.u, _unit(self.u @ matrix)

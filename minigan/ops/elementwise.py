@@ -412,7 +412,7 @@ def add(a: Operand, b: Operand) -> Tensor:
     if isinstance(a, Tensor) and is_number(b):
         a, b = with_number(a, b)
         return Shift(b)(a)
-    return add(b, a) if is_number(a) else Add()(*pair(a, b))
+    return add(b, a) if is_number(a) and isinstance(b, Tensor) else Add()(*pair(a, b))
 
 
 def subtract(a: Operand, b: Operand) -> Tensor:
@@ -422,7 +422,12 @@ def subtract(a: Operand, b: Operand) -> Tensor:
         if a.dtype.kind in "fc":
             return Shift(-b)(a)
         return Tensor(a.backend.kernels.subtract(a.data, b), a.backend)  # integers may have no negative
-    return add(negative(b), a) if is_number(a) else Subtract()(*pair(a, b))
+    if isinstance(b, Tensor) and is_number(a):
+        b, a = with_number(b, a)
+        if b.dtype.kind in "fc":
+            return Shift(a)(negative(b))
+        return Tensor(b.backend.kernels.subtract(a, b.data), b.backend)
+    return Subtract()(*pair(a, b))
 
 
 def multiply(a: Operand, b: Operand) -> Tensor:
@@ -430,7 +435,7 @@ def multiply(a: Operand, b: Operand) -> Tensor:
     if isinstance(a, Tensor) and is_number(b):
         a, b = with_number(a, b)
         return Scale(b)(a)
-    return multiply(b, a) if is_number(a) else Multiply()(*pair(a, b))
+    return multiply(b, a) if is_number(a) and isinstance(b, Tensor) else Multiply()(*pair(a, b))
 
 
 def divide(a: Operand, b: Operand) -> Tensor:
@@ -447,6 +452,8 @@ def power(x: Operand, exponent: Operand) -> Tensor:
     """x ** exponent. A Tensor as exponent takes x > 0: exp(exponent * log(x))."""
     if is_number(exponent):
         return Power(float(exponent))(floating(x))
+    if is_number(x) and x <= 0:
+        raise ValueError(f"power: what is raised to a Tensor must be greater than 0, got {x}")
     return exp(exponent * (math.log(x) if is_number(x) else log(tensor_like(x, exponent))))
 
 
@@ -491,17 +498,17 @@ def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
     """mean of -t log s(x) - (1 - t) log(1 - s(x)) = mean of softplus(x) - t x, s the sigmoid, t a number."""
     if not 0 <= target <= 1:
         raise ValueError(f"binary_cross_entropy: the target must be from 0 to 1, got {target}")
-    return BinaryCrossEntropy(float(target))(logits)
+    return BinaryCrossEntropy(float(target))(floating(logits))
 
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), with derivative 0 at 0."""
-    return LeakyReLU(0.0)(x)
+    return LeakyReLU(0.0)(floating(x))
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, negative_slope * x elsewhere."""
-    return LeakyReLU(float(negative_slope))(x)
+    return LeakyReLU(float(negative_slope))(floating(x))
 
 
 def maximum(a: Operand, b: Operand) -> Tensor:
@@ -521,14 +528,14 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
     """x limited to [low, high]; the gradient is 0 outside."""
     if low > high:
         raise ValueError(f"clip: low {low} is greater than high {high}")
-    return Clip(float(low), float(high))(x)
+    return Clip(float(low), float(high))(floating(x))
 
 
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     """a where condition, b elsewhere."""
     a, b = pair(a, b)
-    array = condition.data.copy() if isinstance(condition, Tensor) else a.backend.asarray(condition)
-    return Where(array)(a, b)
+    array = condition.data if isinstance(condition, Tensor) else a.backend.asarray(condition)
+    return Where(array.copy())(a, b)  # its owner may write it over
 
 
 def astype(x: Tensor, dtype: Any) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ..autograd import Function, ShapeError, Tensor
+from .operands import floating
 from .shape import axes_of, reshape
 
 Axes = int | tuple[int, ...] | None
@@ -116,7 +117,7 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     axes = _axes(x, axis)
     if len(axes) != 1:
         raise ShapeError(f"softmax is over one axis, got {axis} for shape {x.shape}")
-    return LogSoftmax(axes[0])(x)
+    return LogSoftmax(axes[0])(floating(x))
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:

@@ -80,11 +80,10 @@ class GetItem(Function):
     """y = x[index], slices, integers or arrays of integers: GetItem and Scatter are each other's adjoint."""
 
     reads = ()
-    view = True  # of slices; what is gathered is a copy
+    view = True
 
     def __init__(self, index: Any):
         self.index = index
-        self.view = not _gathers(index)
 
     def forward(self, x):
         return x[self.index]

@@ -42,6 +42,11 @@ class Optimizer:
                     "took it: write into it with assign() or load_state_dict()"
                 )
             if parameter.grad is not None:
+                if parameter.grad.shape != parameter.shape or parameter.grad.dtype != parameter.dtype:
+                    raise ValueError(
+                        f"parameter {parameter.name or ''} is {parameter.dtype} {parameter.shape}, but its gradient "
+                        f"is {parameter.grad.dtype} {parameter.grad.shape}"
+                    )
                 gradients.append((piece, parameter.grad.data.transpose(order).reshape(-1)))
                 parameter.version.bump(f"{type(self).__name__}.step")
         for piece, gradient in kernels.gathered(gradients):
