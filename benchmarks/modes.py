@@ -54,7 +54,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# Modes and % of high quality, mean of 5 runs: ring, grid. Their ring has 7 distinct centres, ours 8 (see the README).
+# Modes and % of high quality, mean of 5 runs: ring, grid. Their ring has 7 distinct centres, ours 8.
 PUBLISHED = {
     "GAN": (1, 99.3, 3.3, 0.5),
     "ALI": (2.8, 0.13, 15.8, 1.6),

@@ -2,7 +2,8 @@
 
 Small arrays go straight to the plain NumPy call. Large ones are cut by rules that look at shapes alone, never at the
 number of threads, and partial sums are added in a fixed order, so every number of threads gives the same bits; but
-for networks without convolutions, whose products BLAS cuts for its own threads (within rounding).
+for dense products until the first convolution, which BLAS cuts for its own threads (within rounding). A training step
+says what it holds (`expect`), so that its bits do not depend on what ran before it.
 """
 
 from __future__ import annotations
@@ -56,9 +57,6 @@ class CpuKernels(ReferenceKernels):
 
     def empty(self, shape, dtype):
         return self.pool.empty(shape, dtype)
-
-    def copy(self, x):
-        return self._one_pass(np.positive, x) if x.dtype.kind in "fc" else x.copy(order="K")
 
     def reshape(self, x, shape):
         if x.size < LARGE or x.flags.c_contiguous:

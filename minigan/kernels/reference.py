@@ -32,10 +32,6 @@ class ReferenceKernels:
     def empty(self, shape, dtype) -> Array:
         return self.xp.empty(shape, dtype)
 
-    def copy(self, x: Array) -> Array:
-        """A fresh array of the same values, in the same memory order."""
-        return x.copy(order="K")
-
     def reshape(self, x, shape) -> Array:
         return x.reshape(shape)
 

@@ -1,12 +1,12 @@
 """Scores of generated samples, each a function of host arrays, and `Score`, which carries their protocol."""
 
-from minigan.metrics.bins import NDB, Bins, compare_bins, fit_bins, ndb
-from minigan.metrics.coverage import PRDC, precision_recall_density_coverage
-from minigan.metrics.distances import KernelDistance, frechet_distance, kernel_distance
-from minigan.metrics.entropy import InceptionScore, inception_score
-from minigan.metrics.modes import MixtureScores, StackedModes, mixture_scores, stacked_modes
-from minigan.metrics.neighbours import Neighbours, class_counts_by_nearest_neighbours, nearest_neighbours
-from minigan.metrics.score import ProtocolError, Score, compare
+from .bins import NDB, Bins, compare_bins, fit_bins, ndb
+from .coverage import PRDC, precision_recall_density_coverage
+from .distances import KernelDistance, frechet_distance, kernel_distance
+from .entropy import InceptionScore, inception_score
+from .modes import MixtureScores, StackedModes, mixture_scores, stacked_modes
+from .neighbours import Neighbours, class_counts_by_nearest_neighbours, nearest_neighbours
+from .score import ProtocolError, Score, compare
 
 __all__ = [
     "NDB",

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minigan.metrics.inputs import as_samples, check_range, check_width
-from minigan.metrics.neighbours import COLUMNS, blocks, squared_distances
+from .inputs import as_samples, check_range, check_width
+from .neighbours import COLUMNS, blocks, squared_distances
 
 # k-means ends when at most this share of the images change their bin, or after so many steps.
 SETTLED, MAX_ITERATIONS = 0.01, 100

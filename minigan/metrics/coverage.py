@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minigan.metrics.inputs import as_samples, check_width
-from minigan.metrics.neighbours import COLUMNS, ROWS, blocks, nearest_rows, squared_distances
+from .inputs import as_samples, check_width
+from .neighbours import COLUMNS, ROWS, blocks, nearest_rows, squared_distances
 
 
 class PRDC(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minigan.metrics.inputs import as_samples, check_width
+from .inputs import as_samples, check_width
 
 
 def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:

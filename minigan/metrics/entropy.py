@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minigan.metrics.inputs import as_samples
+from .inputs import as_samples
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minigan.metrics.entropy import kl_to_uniform
-from minigan.metrics.inputs import as_samples, check_width
-from minigan.metrics.neighbours import squared_distances
+from .entropy import kl_to_uniform
+from .inputs import as_samples, check_width
+from .neighbours import squared_distances
 
 
 class MixtureScores(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minigan.metrics.inputs import as_samples, check_range, check_width
+from .inputs import as_samples, check_range, check_width
 
 ROWS, COLUMNS = 1024, 4096  # a tile of float64 distances takes 32 MB
 
@@ -84,7 +84,7 @@ def class_counts_by_nearest_neighbours(
         )
     neighbour_labels = labels[nearest_neighbours(images, train_images, k).indices]  # (N, k)
     classes = int(labels.max()) + 1
-    # The rank adds less than half a vote in all: it only breaks ties.
+    # The rank adds half a vote at most: it only breaks ties.
     weights = 1 + (k - np.arange(k)) / (k * (k + 1))
     votes = np.stack([((neighbour_labels == label) * weights).sum(axis=1) for label in range(classes)], axis=1)
     return np.bincount(votes.argmax(axis=1), minlength=classes)

@@ -1,8 +1,7 @@
 """A score with its protocol: the circumstances two figures must share before they may be compared."""
 
-import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 Entry = str | int | float | bool | None
 
@@ -38,13 +37,6 @@ class Score:
         spread = "" if self.spread is None else f" ± {self.spread:.2g}"
         protocol = ", ".join(f"{key} {entry}" for key, entry in self.protocol.items())
         return f"{self.name} {self.value:.4g}{spread} ({protocol})"
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Score":
-        return cls(**json.loads(text))
 
 
 def compare(a: Score, b: Score) -> float:

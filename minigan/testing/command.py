@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     absent = argparse.SUPPRESS  # what is not given is not in the Namespace: --mutants refuses what is
     parser.add_argument("--ops", nargs="+", metavar="NAME", help="operations to check (all by default)")
     order, examples = "highest order of derivative", "random examples of each operation"
-    parser.add_argument("--order", type=_positive, default=absent, help=f"{order} (default {DEFAULTS['order']})")
+    parser.add_argument("--order", type=_from(1), default=absent, help=f"{order} (default {DEFAULTS['order']})")
     parser.add_argument(
-        "--examples", type=_positive, default=absent, help=f"{examples} (default {DEFAULTS['examples']})"
+        "--examples", type=_from(1), default=absent, help=f"{examples} (default {DEFAULTS['examples']})"
     )
-    parser.add_argument("--seed", type=int, default=absent, help="the examples of an operation are seed, seed + 1, ...")
+    parser.add_argument(
+        "--seed", type=_from(0), default=absent, help="the examples of an operation are seed, seed + 1, ..."
+    )
     parser.add_argument("--dtype", choices=("float64", "float32"), default=absent)
     parser.add_argument("--device", default=absent, help="cpu, cuda or cuda:N")
     parser.add_argument("--kernels", choices=("cpu", "reference"), default="cpu", help="kernels of the CPU")
@@ -55,10 +57,15 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(row.passed for row in rows) else 1
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
-    return int(text)
+def _from(least: int) -> Callable[[str], int]:
+    """What reads a whole number of `least` or more."""
+
+    def number(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected {least} or more, got {text!r}")
+        return int(text)
+
+    return number
 
 
 def _chosen(names: list[str] | None) -> list[str]:

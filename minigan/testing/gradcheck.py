@@ -59,12 +59,14 @@ def gradient_errors(
         raise ValueError(f"order is 1 or more, got {order}")
     tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     _require_checkable(tensors)
-    seed = rng if isinstance(rng, int) else 0 if rng is None else int(rng.integers(2**32))
+    seed = int(rng.integers(2**32)) if isinstance(rng, np.random.Generator) else int(rng or 0)
     name = getattr(function, "__name__", type(function).__name__)
     call = f"gradcheck({name}, {_literal(tensors)}, order={order}, method={method!r}, rng={seed})"
     draws = np.random.default_rng(seed)
     narrow = tensors[0].dtype == np.float32
-    rtol_narrow, rtol_wide = (rtol or RTOL_FLOAT32, RTOL[method]) if narrow else (0.0, rtol or RTOL[method])
+    usual = RTOL_FLOAT32 if narrow else RTOL[method]
+    given = usual if rtol is None else rtol
+    rtol_narrow, rtol_wide = (given, RTOL[method]) if narrow else (0.0, given)
     wide = [leaf(t.data.astype(np.float64), t) for t in tensors] if narrow else tensors
     errors, count = [], len(wide)
     for level in range(1, order + 1):

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from ..autograd import Tensor, grad
 from ..backend import get_backend
-from ..ops import elementwise, flip, linalg, permute, reduce, reshape
+from ..ops import elementwise, flip, linalg, reduce
 from ..ops.reduce import sum_to
 from ..ops.shape import GetItem
 from .catalog import CATALOG, Entry
@@ -97,11 +97,6 @@ def _last_element(g: Tensor) -> Tensor:
 
 def _reversed(g: Tensor) -> Tensor:
     return flip(g, tuple(range(g.ndim))) if g.ndim else g * 1.5
-
-
-def _transposed(g: Tensor) -> Tensor:
-    """Elements in Fortran order, under the same shape."""
-    return reshape(permute(g, tuple(range(g.ndim))[::-1]), g.shape)
 
 
 ON_GRADIENT = {
