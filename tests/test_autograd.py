@@ -472,3 +472,40 @@ def test_a_gathered_copy_is_not_written_over():
                 z.backward()
         else:
             z.backward()
+
+
+def test_a_tensor_without_axes_holds_an_array_that_can_be_written():
+    for t in (mg.tensor([1.0, 2.0]).sum(), mg.tensor([1.0, 2.0])[0], mg.tensor(3.0) * 2.0):
+        assert isinstance(t.data, np.ndarray) and t.shape == ()
+        t.assign(np.array(7.0))
+        assert t.item() == 7
+
+
+def test_a_copy_is_not_taken_for_a_view():
+    a = mg.tensor([1.0, 2.0, 3.0, 4.0])
+    w = mg.tensor(2.0, requires_grad=True)
+    h = (w * a[0]).sum()
+    turned = a.reshape(2, 2).T.reshape(4)  # this reshape copies
+    k = (w * turned).sum()
+    a.assign(np.zeros(4))
+    (h + k).backward()
+    assert w.grad.item() == 1 + 10
+
+
+def test_a_rule_and_a_forward_that_give_something_else_are_named():
+    class Cube(mg.Function):
+        def forward(self, x):
+            return x**3
+
+        def backward(self, cotangent, needs):
+            return (cotangent.data * 3 * self.inputs[0].data ** 2,)
+
+    class Number(mg.Function):
+        def forward(self, x):
+            return 1.0
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"the rule of Cube must return Tensors, got ndarray: .* self\.constant"):
+        Cube()(x).sum().backward()
+    with pytest.raises(TypeError, match=r"Number\.forward must return an array of cpu, got float"):
+        Number()(x)

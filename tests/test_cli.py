@@ -22,7 +22,7 @@ import minigan as mg
 from minigan import backend as backends
 from minigan import checkpoint
 from minigan.cli import main
-from minigan.gan import Algorithm, Config
+from minigan.gan import Algorithm, Config, Run
 from minigan.gan.reporters import Pictures, Progress
 
 
@@ -300,6 +300,7 @@ def test_help_names_every_setting(run):
         (("--preset", "stylegan"), "unknown preset 'stylegan'; known: cgan, dcgan, dcgan28, mlp"),
         (("--objective", "luck"), "unknown objective 'luck'; known: minimax, non_saturating"),
         (("--device", "tpu"), "unknown device 'tpu'; known: cpu, cuda, cuda:N"),
+        (("--data", ""), "the name of the data set is empty"),
         (("--data", "nowhere"), "unknown data set 'nowhere' (no such file or folder): known are mnist"),
         (("--batch-size", 21), "batch size 21 with a data set of 20"),
         (("--batch-size", 0), "batch_size must be 1 or more, got 0"),
@@ -788,3 +789,73 @@ def test_ctrl_c_while_the_data_is_read(run, tmp_path, monkeypatch):
     code, _, errors = run(*TRAIN, "--out", "out")
     assert (code, errors) == (130, "minigan train: interrupted\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_sigterm_saves_too(run, tmp_path, monkeypatch):
+    update = Algorithm.update
+
+    def terminated(self, player, losses):
+        update(self, player, losses)
+        if player == "generator" and self.steps_done == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Algorithm, "update", terminated)
+    code, output, _ = run(*TRAIN, "--out", "out")
+    assert code == 143 and "stopped after step 4; continue with: minigan" in output
+    assert checkpoints(tmp_path / "out") == ["step_00000003.npz", "step_00000004.npz"]
+
+
+# ---------------------------------------------------------------------------------- one run, one process
+
+
+def test_what_goes_back_says_what_it_removes(run, trained):
+    code, output, _ = run(*RESUME, "--checkpoint", trained / "checkpoints/step_00000003.npz", "--steps", 4)
+    assert code == 0
+    removed = "back to step 3: what the run made after it is removed, checkpoints step_00000006, step_00000008 too"
+    assert removed in output
+    assert checkpoints(trained) == ["step_00000003.npz", "step_00000004.npz"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_run_that_another_process_trains_is_left_alone(refused, run, trained):
+    with Run.open("out").claimed():
+        assert "another process trains in out: wait until it ends" in refused(*RESUME, "--steps", 12)
+    assert run(*RESUME, "--steps", 12)[0] == 0
+
+
+def test_runs_that_begin_at_once_get_numbers_of_their_own(run, tmp_path, monkeypatch):
+    """The number that was free is taken by another run at the last moment."""
+    mkdir = Path.mkdir
+
+    def late(path, *args, **kwargs):
+        if path == Path("runs/0001") and not path.exists():
+            mkdir(path, parents=True)
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    assert run(*TRAIN, "--steps", 1)[0] == 0
+    assert list((tmp_path / "runs/0001").iterdir()) == []
+    assert (tmp_path / "runs/0002/config.json").exists()
+
+
+# ------------------------------------------------------------------------------- what belongs to a run
+
+
+def test_a_forced_algorithm_stays_with_its_run(run, refused, tmp_path, trained):
+    assert run(*TRAIN, "--out", "forced", "--conv-algorithm", "reference")[0] == 0
+    assert Config.load(tmp_path / "forced/config.json").conv_algorithm == "reference"
+    message = refused("train", "--out", "forced", "--resume", "--steps", 12, "--conv-algorithm", "im2col")
+    assert "conv_algorithm: 'reference' -> 'im2col'" in message
+    assert run("train", "--out", "forced", "--resume", "--steps", 9, "--threads", 1)[0] == 0
+    assert mg.get_backend("cpu").kernels.convolutions.forced == "reference"
+
+
+def test_a_run_goes_on_from_another_directory(run, tmp_path, trained, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    assert run("train", "--out", trained, "--resume", "--steps", 9, "--threads", 1)[0] == 0
+
+
+def test_an_earlier_checkpoint_can_be_scored(run, trained):
+    code, _, errors = run("evaluate", trained, "--checkpoint", trained / "checkpoints/step_00000003.npz")
+    assert code == 2 and "8x8" in errors  # of the right file, whose images cannot be scored
+    assert "No such file" in run("evaluate", trained, "--checkpoint", "nothing.npz")[2]

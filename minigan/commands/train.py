@@ -119,7 +119,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:
         given = {"lr_generator": args.lr, "lr_discriminator": args.lr, **given}
-    if "data" in given and given["data"] not in data.NAMES and Path(given["data"]).exists():
+    if given.get("data") and given["data"] not in data.NAMES and Path(given["data"]).exists():
         given["data"] = str(Path(given["data"]).resolve())  # a run may go on from another directory
     return given
 

@@ -64,8 +64,9 @@ def gradient_errors(
     call = f"gradcheck({name}, {_literal(tensors)}, order={order}, method={method!r}, rng={seed})"
     draws = np.random.default_rng(seed)
     narrow = tensors[0].dtype == np.float32
-    usual = RTOL_FLOAT32 if narrow else RTOL[method]
-    given = usual if rtol is None else rtol
+    given = rtol if rtol is not None else RTOL_FLOAT32 if narrow else RTOL[method]
+    if not given > 0:
+        raise ValueError(f"rtol must be greater than 0, got {rtol}")
     rtol_narrow, rtol_wide = (given, RTOL[method]) if narrow else (0.0, given)
     wide = [leaf(t.data.astype(np.float64), t) for t in tensors] if narrow else tensors
     errors, count = [], len(wide)

@@ -128,6 +128,8 @@ def test_a_profile_of_training(tmp_path, capsys):
         ("--workloads dense,nothing", "'nothing' is not a workload; known: dense, conv, "),
         ("--workloads ,", "'' is not a workload; known: "),
         ("--profile --workloads conv", "'conv' is not a training step, which alone is profiled; known: cgan"),
+        ("--profile --json a.json --seconds 1", "--profile prints tables of its own: leave --seconds, --json out"),
+        ("--compare a.json b.json --profile", "--compare reads two files of figures: leave --profile out"),
         ("--batch-sizes 0", "batch sizes are whole numbers from 2 on"),
         ("--batch-sizes 8;16", "got '8;16'"),
         ("--device gpu", "unknown device 'gpu'; known: cpu, cuda, cuda:N"),

@@ -340,3 +340,19 @@ def test_every_setting_is_an_option_of_train(capsys):
     text = capsys.readouterr().out
     for name in json.loads(presets.configure().to_json()):
         assert f"--{name.replace('_', '-')}" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": "5"}, "steps must be int, got '5'"),
+        ({"ema": "0.9"}, "ema must be float, got '0.9'"),
+        ({"batch_size": 64.5}, "batch_size must be int, got 64.5"),
+        ({"steps": True}, "steps must be int, got True"),
+        ({"spectral_norm": 1}, "spectral_norm must be bool, got 1"),
+    ],
+)
+def test_settings_are_of_their_types(settings, message):
+    with pytest.raises(ValueError, match=message):
+        presets.configure("mlp", **settings)
+    assert presets.configure("mlp", ema=0).ema == 0

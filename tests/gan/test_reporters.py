@@ -104,3 +104,10 @@ def test_the_plot_of_the_metrics_calls_only_a_probability_d(objective, directory
     assert outputs.get_ylabel() == f"mean {c}"
     curves = {line.get_label(): list(line.get_ydata()) for line in outputs.lines}
     assert curves == {f"{c}(x)": [0.25] * 2, f"{c}(G(z)) before": [-3.5] * 2, f"{c}(G(z)) after": [-4.5] * 2}
+
+
+def test_a_metrics_file_that_another_program_changed_is_refused(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("\ufeffstep,images,seconds,d_loss\n2,4,0.1,0.5\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"metrics\.csv must begin with step,images,seconds"):
+        Metrics(path).start(None)

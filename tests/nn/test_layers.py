@@ -341,3 +341,33 @@ def test_what_pytorch_has_elsewhere_is_named():
 def test_softmax_is_over_one_axis():
     with pytest.raises(mg.ShapeError, match=r"softmax is over one axis, got \(0, 1\)"):
         mg.softmax(mg.tensor([[1.0, 2.0]]), (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Linear(0, 2), r"one input and one output at least, got a weight of shape \(2, 0\)"),
+        (lambda: nn.Conv2d(0, 1, 3), r"got a weight of shape \(1, 0, 3, 3\)"),
+        (lambda: nn.Conv2d(1, 1, 3, stride=0), "1 or more, got 0"),
+        (lambda: nn.ConvTranspose2d(1, 1, 3, dilation=0), "1 or more, got 0"),
+    ],
+)
+def test_sizes_that_make_no_layer(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_labels_that_are_no_tensors():
+    for call in (
+        lambda: nn.functional.cross_entropy(mg.tensor(np.ones((2, 3), "float32")), np.array([0, 1])),
+        lambda: nn.Embedding(3, 2)(np.array([1])),
+    ):
+        with pytest.raises(TypeError, match=r"takes Tensors, got ndarray: wrap it with mg\.tensor"):
+            call()
+
+
+def test_a_rare_survivor_of_dropout_counts_for_all():
+    """The mask keeps one of 65,536, whatever less was asked for; the mean stays 1."""
+    y = nn.Dropout(0.99999, rng=Generator(0, CPU))(mg.tensor(np.ones(2**20, "float32"))).numpy()
+    assert set(np.unique(y)) == {0, 2**16}
+    assert abs(y.mean() - 1) < 6 / np.sqrt(2**20 / 2**16)

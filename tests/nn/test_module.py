@@ -356,3 +356,15 @@ def test_a_parameter_of_a_tensor():
     assert parameter.requires_grad and np.shares_memory(parameter.data, x.data)
     (parameter * 2.0).backward(inputs=parameter)
     assert parameter.grad.item() == 2
+
+
+def test_a_buffer_is_a_tensor_or_a_counter():
+    module = nn.Module()
+    with pytest.raises(TypeError, match=r"buffer 'c' must be a Tensor or an int, got ndarray: wrap it with mg\.tensor"):
+        module.register_buffer("c", np.zeros(2))
+
+
+@pytest.mark.parametrize("wrong", [nn.Tanh, mg.tanh, [nn.Tanh()]])
+def test_what_is_no_layer_is_refused(wrong):
+    with pytest.raises(TypeError, match="Sequential takes Modules, such as"):
+        nn.Sequential(nn.Linear(2, 2), wrong)

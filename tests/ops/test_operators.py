@@ -160,3 +160,45 @@ def test_what_is_left_out_has_numpys_and_pytorchs_meaning():
     expected = mg.batch_norm(x, ones, zeros, *statistics[2:], training=True, momentum=0.1, eps=1e-5)
     np.testing.assert_array_equal(y.numpy(), expected.numpy())
     np.testing.assert_array_equal(statistics[1].numpy(), statistics[3].numpy())
+
+
+def test_what_is_chosen_by_a_mask_stays_when_the_mask_changes():
+    a, b = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([3.0, 4.0])
+    mask = np.array([True, False])
+    y = mg.where(mask, a, b).sum()
+    mask[:] = False
+    y.backward()
+    np.testing.assert_array_equal(a.grad.numpy(), [1, 0])
+
+
+@pytest.mark.parametrize("operation", [mg.add, mg.subtract, mg.multiply, mg.divide])
+def test_numbers_alone_are_no_tensors(operation):
+    with pytest.raises(TypeError, match="at least one Tensor, got int and int"):
+        operation(1, 2)
+
+
+@pytest.mark.parametrize("base", [0, -2.0])
+def test_what_a_tensor_is_the_exponent_of_is_positive(base):
+    with pytest.raises(ValueError, match=f"must be greater than 0, got {base}"):
+        base ** mg.tensor([1.0])
+
+
+def test_numbers_and_booleans():
+    x = mg.tensor([1.0, -1.0])
+    np.testing.assert_array_equal((1 - (x > 0)).numpy(), [0, 1])
+    np.testing.assert_array_equal((2 - mg.tensor(np.array([1, 2], "uint8"))).numpy(), [1, 0])
+    assert (0.5 - mg.tensor([1, 2])).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        mg.relu, mg.leaky_relu, mg.softmax, mg.log_softmax, lambda x: mg.clip(x, 0, 1),
+        lambda x: mg.binary_cross_entropy(x, 1.0),
+    ],
+)  # fmt: skip
+def test_activations_of_integers_are_float32(function):
+    whole = np.array([-2, 0, 3])
+    y = function(mg.tensor(whole))
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y.numpy(), function(mg.tensor(whole.astype("float32"))).numpy())

@@ -346,3 +346,14 @@ def test_a_parameter_that_was_given_another_array_is_not_lost_silently():
     parameter.data = np.zeros_like(parameter.data)
     with pytest.raises(ValueError, match="another array since this optimizer took it: write into it with assign"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("gradient", [np.ones((3, 2), "float32"), np.ones(1, "float32"), np.ones((2, 3))])
+def test_a_gradient_of_another_shape_or_type_is_refused(gradient):
+    parameter = mg.tensor(np.zeros((2, 3), "float32"), requires_grad=True)
+    parameter.name = "0.weight"
+    optimizer = optim.SGD([parameter], lr=0.1)
+    parameter.grad = mg.tensor(gradient)
+    with pytest.raises(ValueError, match=r"0\.weight is float32 .*, but its gradient is float"):
+        optimizer.step()
+    assert (parameter.numpy() == 0).all()

@@ -107,3 +107,10 @@ def test_options_that_make_no_sense(words, capsys):
 def test_unknown_devices_are_refused():
     with pytest.raises(ValueError, match="unknown device 'tpu'"):
         run("--device", "tpu")
+
+
+@pytest.mark.parametrize("words", [("--seed", "-1"), ("--order", "0"), ("--examples", "few")])
+def test_numbers_that_are_none(words, capsys):
+    with pytest.raises(SystemExit):
+        run("--ops", "tanh", *words)
+    assert f"or more, got {words[1]!r}" in capsys.readouterr().err

@@ -342,3 +342,10 @@ def test_a_rule_that_changes_its_cotangent():
 
     with pytest.raises(GradientError, match="the cotangent is changed in place"):
         gradcheck(with_rule(lambda x: x * 2.0, rule), leaf([1.0, 2.0]))
+
+
+def test_no_tolerance_at_all_and_a_seed_of_numpy():
+    x = mg.tensor(np.array([0.3, -0.7]), requires_grad=True)
+    gradcheck(mg.tanh, x, rng=np.int64(3))
+    with pytest.raises(ValueError, match=r"rtol must be greater than 0, got 0\.0"):
+        gradcheck(mg.tanh, x, rtol=0.0)
