@@ -35,22 +35,12 @@ from contestants.process import Process
 from contestants.workloads import WORKLOADS
 
 from minigan.backend import default_threads
+from minigan.bench.environment import Bystanders
 from minigan.system import describe
 
 
 class Disagreement(ValueError):
     """A contestant computes something else than the first one."""
-
-
-def work_of_others() -> float:
-    """Processor seconds, since it started, that the machine gave to anything but this program (Linux; else 0)."""
-    statistics_file = Path("/proc/stat")
-    if not statistics_file.exists():
-        return 0.0
-    user, nice, system, _idle, _wait, *others = map(int, statistics_file.read_text().split()[1:9])
-    times = os.times()
-    mine = times.user + times.system + times.children_user + times.children_system
-    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK") - mine
 
 
 def check_agreement(losses: dict[str, list[tuple[float, float]]], tolerances: tuple[float, ...]) -> None:
@@ -72,7 +62,7 @@ def race(
 
     rounds: turns of each; seconds: what a turn should take.
     """
-    start, others_before = time.perf_counter(), work_of_others()
+    bystanders = Bystanders()
     rows = {name: {"workload": workload, "update": update, "contestant": name} for name in names}
     processes: list[Process] = []
     try:
@@ -87,8 +77,8 @@ def race(
     finally:
         for process in processes:
             process.close()
-    others = (work_of_others() - others_before) / (time.perf_counter() - start)
-    return [{**row, "cores_used_by_others": round(others, 2)} for row in rows.values()]
+    others = bystanders.cores()
+    return [{**row, "cores_used_by_others": others and round(others, 2)} for row in rows.values()]
 
 
 def measure(
@@ -128,7 +118,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The rows of one race as text."""
     runners = [row for row in rows if "quartiles" in row]
     lines = [f"{rows[0]['workload']}, {rows[0]['update']}"]
-    if rows[0]["cores_used_by_others"] > 0.1:
+    if (rows[0]["cores_used_by_others"] or 0) > 0.1:
         lines[0] += f" (other programs used {rows[0]['cores_used_by_others']} cores meanwhile: times are too long)"
     if runners:
         ratio = f"time / {runners[0]['contestant']}'s"

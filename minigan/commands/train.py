@@ -15,7 +15,7 @@ from ..backend import choose_device, configure_cpu, configure_cuda
 from ..gan import Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
 from ..gan.diagnosis import Diagnosis
-from ..gan.evaluate import Evaluation, evaluator
+from ..gan.evaluate import evaluator
 from ..profile import Profile
 
 METAVARS = {int: "N", float: "X", str: "NAME"}
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
     parser.add_argument("--profile", action="store_true", help="show in the end where the time went (slower meanwhile)")
+    parser.epilog = "A preset has defaults of its own: `minigan info` shows them."
     types = field_types()
     groups: dict[str, Any] = {}
     for field in dataclasses.fields(Config):
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if types[field.name] is not bool:
             kind = {"type": types[field.name], "metavar": METAVARS[types[field.name]]}
         option = "--" + field.name.replace("_", "-")
-        text = f"{field.metadata['help']} [{field.default}, unless the preset says otherwise]"
+        text = f"{field.metadata['help']} (default {field.default})"
         groups[title].add_argument(option, help=text, default=None, **kind)
 
 
@@ -150,7 +151,7 @@ def _device(config: Config, threads: int | None) -> str:
     return device
 
 
-def _with_reporters(trainer: Trainer, run: Run, evaluation: list[Evaluation]) -> Trainer:
+def _with_reporters(trainer: Trainer, run: Run, evaluation: list[reporters.Evaluation]) -> Trainer:
     config, dataset = trainer.config, trainer.dataset
     amount = "points" if isinstance(dataset, data.Points) else f"{len(dataset):,} images"
     print(f"{config.preset} on {amount} of {config.data}, {config.objective}, into {run.directory}")
@@ -166,8 +167,8 @@ def _with_reporters(trainer: Trainer, run: Run, evaluation: list[Evaluation]) ->
     return trainer
 
 
-def _evaluation(config: Config, device: str) -> list[Evaluation]:
-    return [Evaluation(evaluator(config, device=device))] if config.evaluate_every else []
+def _evaluation(config: Config, device: str) -> list[reporters.Evaluation]:
+    return [reporters.Evaluation(evaluator(config, device=device))] if config.evaluate_every else []
 
 
 class _StopOnSignal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from . import presets
 from .algorithm import GAN
 from .config import Config
 from .sampling import draw, picture
-from .trainer import Reporter, Trainer
 
 Protocol = dict[str, Entry]
 
@@ -216,33 +214,6 @@ def evaluator(config: Config, samples: int | None = None, seed: int = 0, device:
     """
     kinds = {"stacked-mnist": StackedDigits, **dict.fromkeys(data.POINTS, Mixture)}
     return kinds.get(config.data, Digits)(config, samples, seed, get_backend(device))
-
-
-class Evaluation(Reporter):
-    """Scores in metrics.csv at the first logged step of every config.evaluate_every steps, and at the end.
-
-    Stands before Metrics among the reporters: it adds its columns to the numbers of a row, nan where none are due.
-    """
-
-    def __init__(self, judge: Evaluator):
-        self.judge = judge
-
-    def start(self, trainer: Trainer) -> None:
-        logged = trainer.step - trainer.step % trainer.config.log_every
-        self.done = logged // trainer.config.evaluate_every
-
-    def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
-        numbers.update({column(name): float("nan") for name in self.judge.names})
-        due = trainer.step // trainer.config.evaluate_every
-        if due > self.done or trainer.step == trainer.config.steps:
-            self.done = due
-            scores = self.judge.scores(self.judge.fakes(trainer.algorithm))
-            numbers.update({column(score.name): score.value for score in scores})
-
-
-def column(name: str) -> str:
-    """A score's column in metrics.csv: "NDB/K" -> "ndb_k"."""
-    return re.sub(r"\W+", "_", name.lower())
 
 
 def _doubled(image: Image.Image) -> Image.Image:

@@ -1,9 +1,10 @@
-"""What listens to a training run: progress bar, metrics.csv, pictures, checkpoints."""
+"""What listens to a training run: progress bar, metrics.csv, scores, pictures, checkpoints."""
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from .. import images
 from ..data import Points
 from ..files import replacing
+from .evaluate import Evaluator
 from .run import Run
 from .sampling import picture
 from .trainer import Reporter, Trainer
@@ -87,6 +89,33 @@ class Metrics(Reporter):
             os.truncate(self.path, size)  # no half of a row stays
             error.filename = str(self.path)
             raise
+
+
+class Evaluation(Reporter):
+    """Scores in metrics.csv at the first logged step of every config.evaluate_every steps, and at the end.
+
+    Stands before Metrics among the reporters: it adds its columns to the numbers of a row, nan where none are due.
+    """
+
+    def __init__(self, judge: Evaluator):
+        self.judge = judge
+
+    def start(self, trainer: Trainer) -> None:
+        logged = trainer.step - trainer.step % trainer.config.log_every
+        self.done = logged // trainer.config.evaluate_every
+
+    def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
+        numbers.update({column(name): float("nan") for name in self.judge.names})
+        due = trainer.step // trainer.config.evaluate_every
+        if due > self.done or trainer.step == trainer.config.steps:
+            self.done = due
+            scores = self.judge.scores(self.judge.fakes(trainer.algorithm))
+            numbers.update({column(score.name): score.value for score in scores})
+
+
+def column(name: str) -> str:
+    """A score's column in metrics.csv: "NDB/K" -> "ndb_k"."""
+    return re.sub(r"\W+", "_", name.lower())
 
 
 class Pictures(Reporter):

@@ -18,7 +18,7 @@ from .blockwise import Blockwise
 from .buffers import BufferPool
 from .channels import ChannelView
 from .convolutions import Convolutions
-from .layout import inverse, long_rows, memory_order, shares, slices
+from .layout import inverse, long_rows, memory_order, neighbours, shares, slices
 from .reference import ReferenceKernels, per_channel
 from .threads import ThreadTeam
 
@@ -386,13 +386,7 @@ class CpuKernels(ReferenceKernels):
 
     def gathered(self, pieces):
         """As the twin: an optimizer's step for a few numbers costs its calls, so small neighbours are made one."""
-        runs: list[list] = []
-        for place, gradient in pieces:
-            follows = runs and runs[-1][-1][0].stop == place.start
-            if follows and place.stop - runs[-1][0][0].start <= LARGE:
-                runs[-1].append((place, gradient))
-            else:
-                runs.append([(place, gradient)])
+        runs = neighbours(pieces, lambda run, piece: piece[0].stop - run[0][0].start <= LARGE)
         return [_joined(run) if len(run) > 1 else run[0] for run in runs]
 
     def sgd_step(self, p, g, velocity, **options):

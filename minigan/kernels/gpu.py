@@ -16,7 +16,7 @@ import numpy as np
 
 from .geometry import Geometry, KeptPair
 from .gpu_layout import channel_axis, common_order, reordered, summed_channels
-from .layout import Order, inverse
+from .layout import Order, inverse, neighbours
 from .reference import Array, ReferenceKernels
 
 SOURCES = Path(__file__).parent / "cuda"
@@ -325,7 +325,9 @@ class GpuKernels(ReferenceKernels):
 
     def gathered(self, pieces: list[tuple[slice, Array]]) -> list[tuple[slice, Array]]:
         """As the twin: one launch makes one array of up to 32, for which the optimizer's step is one launch."""
-        return [self._gather_pieces(run) if len(run) > 1 else run[0] for run in _runs(pieces)]
+        most = PIECES["end"].shape[0]
+        runs = neighbours(pieces, lambda run, piece: len(run) < most and piece[1].dtype.char in C_TYPES)
+        return [self._gather_pieces(run) if len(run) > 1 else run[0] for run in runs]
 
     def _gather_pieces(self, run: list[tuple[slice, Array]]) -> tuple[slice, Array]:
         arrays = [self.contiguous(array) for _, array in run]
@@ -409,18 +411,6 @@ def _reduction(channels: int, inner: int, positions: int) -> tuple[tuple, int, i
     chunk = max(CHUNK * rows, -(-positions // MAX_CHUNKS))
     chunks = -(-positions // chunk)
     return ((-(-channels // lanes), chunks), (lanes, rows)), chunk, chunks
-
-
-def _runs(pieces: list[tuple[slice, Array]]) -> list[list[tuple[slice, Array]]]:
-    """Pieces that follow one another, as many as a launch takes; such as no kernel knows stand alone."""
-    runs: list[list[tuple[slice, Array]]] = []
-    for place, array in pieces:
-        follows = runs and runs[-1][-1][0].stop == place.start and len(runs[-1]) < PIECES["end"].shape[0]
-        if follows and array.dtype.char in C_TYPES:
-            runs[-1].append((place, array))
-        else:
-            runs.append([(place, array)])
-    return runs
 
 
 def _power_of_two(n: int) -> int:

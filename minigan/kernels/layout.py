@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -59,3 +61,14 @@ def long_rows(x: np.ndarray) -> np.ndarray:
 def divisor(n: int, limit: int) -> int:
     """The largest divisor of n up to `limit`, or 1."""
     return next((d for d in range(min(n, limit), 1, -1) if n % d == 0), 1)
+
+
+def neighbours(pieces: list[tuple[slice, Any]], fits: Callable[[list, tuple], bool]) -> list[list[tuple[slice, Any]]]:
+    """Pieces of a flat array as runs that follow one another without a gap; fits(run, piece): may it grow by that?"""
+    runs: list[list[tuple[slice, Any]]] = []
+    for piece in pieces:
+        if runs and runs[-1][-1][0].stop == piece[0].start and fits(runs[-1], piece):
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    return runs

@@ -12,7 +12,8 @@ from PIL import Image
 from minigan import data
 from minigan.cli import main
 from minigan.gan import evaluate, presets
-from minigan.gan.evaluate import column, evaluator
+from minigan.gan.evaluate import evaluator
+from minigan.gan.reporters import column
 from minigan.metrics import Score
 
 IMAGES, LABELS = data.load_mnist("test")

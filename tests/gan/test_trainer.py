@@ -10,7 +10,7 @@ import minigan as mg
 from minigan import nn
 from minigan.data import load_dataset
 from minigan.gan import GAN, Diverged, Reporter, Trainer, presets
-from minigan.gan.evaluate import Evaluation
+from minigan.gan.reporters import Evaluation
 from minigan.kernels.cpu import CpuKernels
 
 
