@@ -859,3 +859,13 @@ def test_an_earlier_checkpoint_can_be_scored(run, trained):
     code, _, errors = run("evaluate", trained, "--checkpoint", trained / "checkpoints/step_00000003.npz")
     assert code == 2 and "8x8" in errors  # of the right file, whose images cannot be scored
     assert "No such file" in run("evaluate", trained, "--checkpoint", "nothing.npz")[2]
+
+
+def test_data_that_were_changed_meanwhile_are_noticed(run, tmp_path, trained):
+    _, _, errors = run(*RESUME, "--steps", 9)
+    assert "warning" not in errors
+    images = np.load(tmp_path / "images.npz")["images"]
+    np.savez(tmp_path / "images.npz", images=255 - images)
+    code, _, errors = run(*RESUME, "--steps", 10)
+    assert code == 0
+    assert f"minigan train: warning: {tmp_path}/images.npz holds other data than those the run began with" in errors

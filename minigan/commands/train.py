@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import shlex
 import signal
+import warnings
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from .. import data
 from ..backend import choose_device, configure_cpu, configure_cuda
 from ..gan import Config, Run, Trainer, create, presets, reporters
 from ..gan.config import field_types
+from ..gan.contradictions import ConfigWarning
 from ..gan.diagnosis import Diagnosis
 from ..gan.evaluate import evaluator
 from ..profile import Profile
@@ -94,11 +96,12 @@ def _resumed(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path
     device = _device(config, args.threads)
     if args.checkpoint or run.checkpoint_paths():
         algorithm, state = run.load(device, args.checkpoint)
-        step = state["step"]
     else:
         print(f"{run.directory} holds no checkpoint yet: it starts from its beginning")
-        algorithm, step = create(begun, device), 0
-    dataset = _dataset(algorithm.config)
+        algorithm, state = create(begun, device), {"step": 0}
+    step, dataset = state["step"], _dataset(algorithm.config)
+    if state.get("data", dataset.checksum) != dataset.checksum:
+        warnings.warn(f"{config.data} holds other data than those the run began with", ConfigWarning, stacklevel=2)
     config = _with_epochs(args, config, dataset)
     changed = "; ".join(algorithm.config.differences(config, resuming=True))
     if changed:

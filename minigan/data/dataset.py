@@ -1,7 +1,9 @@
 """One entry point for everything that images are drawn from, and the data sets composed of MNIST's digits."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return self.length
+
+    @cached_property
+    def checksum(self) -> int:
+        """CRC-32 of all that images and labels are made of: other data hardly have the same."""
+        arrays = [*self.arrays, *([] if self.labels is None else [self.labels])]
+        return reduce(lambda crc, array: zlib.crc32(np.ascontiguousarray(array).data, crc), arrays, 0)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """Images uint8 (B, C, H, W): the same index always gives the same one."""

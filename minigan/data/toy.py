@@ -67,6 +67,7 @@ class Points:
     std: float | None = None
     shape = (2,)
     labels = None
+    checksum = 0  # of no images
 
     def batches(
         self, batch_size: int, seed: int, asarray: Callable[[Any], Any] = np.asarray

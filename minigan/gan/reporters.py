@@ -177,7 +177,7 @@ class Checkpoints(Reporter):
 
     def save(self, trainer: Trainer) -> None:
         trainer.check_parameters()
-        self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm)
+        self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm, trainer.dataset.checksum)
 
 
 def _remove_later(paths: Iterable[Path], step: int) -> None:

@@ -100,10 +100,10 @@ class Run:
     def checkpoint_path(self, step: int) -> Path:
         return self.checkpoints / f"step_{step:08d}.npz"
 
-    def save_checkpoint(self, step: int, config: Config, algorithm: GAN) -> Path:
-        """Both players, both optimizers, the random streams, the step and the configuration, in one file."""
+    def save_checkpoint(self, step: int, config: Config, algorithm: GAN, data: int) -> Path:
+        """Both players, both optimizers, random streams, step, configuration and checksum of the data, in one file."""
         path = self.checkpoint_path(step)
-        checkpoint.save(path, {"step": step, "config": vars(config), **algorithm.state_dict()})
+        checkpoint.save(path, {"step": step, "config": vars(config), "data": data, **algorithm.state_dict()})
         return path
 
     def checkpoint_paths(self) -> list[Path]:
