@@ -27,21 +27,22 @@ COMMANDS = {  # name: (what it does, the module with its add_arguments and run)
 def main(argv: list[str] | None = None) -> int:
     """Run a command; user errors print one line and give exit code 2, Ctrl-C gives 130."""
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(argv[0] if argv else "").parse_args(argv)
+    command = argv[0] if argv else ""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _say(args, f"warning: {message}")
+        warnings.showwarning = lambda message, *_, **__: _say(command, f"warning: {message}")
         try:
+            args = _parser(command).parse_args(argv)
             return args.run(args)
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
-            _say(args, _one_line(error))
+            _say(command, _one_line(error))
             return 2
         except KeyboardInterrupt:
-            _say(args, "interrupted")
+            _say(command, "interrupted")
             return 130
 
 
-def _say(args: argparse.Namespace, line: str) -> None:
-    print(f"minigan {args.command}: {line}", file=sys.stderr)
+def _say(command: str, line: str) -> None:
+    print(f"minigan {command}: {line}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -300,6 +300,7 @@ def test_help_names_every_setting(run):
         (("--preset", "stylegan"), "unknown preset 'stylegan'; known: cgan, dcgan, dcgan28, mlp"),
         (("--objective", "luck"), "unknown objective 'luck'; known: minimax, non_saturating"),
         (("--device", "tpu"), "unknown device 'tpu'; known: cpu, cuda, cuda:N"),
+        (("--out", ""), "--out is the directory of the run, but what was given is empty"),
         (("--data", ""), "the name of the data set is empty"),
         (("--data", "nowhere"), "unknown data set 'nowhere' (no such file or folder): known are mnist"),
         (("--batch-size", 21), "batch size 21 with a data set of 20"),

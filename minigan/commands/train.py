@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when all steps are done, 130 (143) when Ctrl-C (SIGTERM) stopped the run: it is saved."""
+    if args.out == "":
+        raise ValueError("--out is the directory of the run, but what was given is empty")
     if args.checkpoint and not args.resume:
         raise ValueError("--checkpoint is the file to --resume from: give both, or neither")
     with ExitStack() as claims:
