@@ -83,7 +83,7 @@ class Algorithm:
         loss.backward(inputs=optimizer.parameters, retain_graph=retain_graph)
 
     def advance(self, name: str) -> None:
-        """The optimizer's step, by gradients within the bounds that are set."""
+        """The optimizer's step, by gradients clipped first in every element, then in norm, where that is asked for."""
         c, optimizer = self.config, self.optimizers[name]
         if c.clip_value:
             optim.clip_gradient_value(optimizer.parameters, c.clip_value)
