@@ -56,7 +56,7 @@ class Generator:
 
     def mask(self, shape, keep: float) -> Any:
         """Boolean array, True with probability `share(keep)`, four draws from every 64-bit word."""
-        return self.backend.kernels.dropout_mask(*self._take(-(-math.prod(shape) // 4)), shape, keep)
+        return self.backend.kernels.dropout_mask(*self._take(-(-math.prod(shape) // 4)), shape, self.share(keep))
 
     def state_dict(self) -> dict[str, int]:
         return {"seed": self.seed, "stream": self.stream, "counter": self.counter}

@@ -114,7 +114,7 @@ def test_train_fills_a_run_directory(run, tmp_path):
     code, output, _ = run(*TRAIN, "--out", "out", "--seed", 5)
     assert code == 0
     assert output.splitlines()[0] == "device cpu: as asked"
-    assert f"tiny on 20 images of {tmp_path}/images.npz, non_saturating, into out" in output
+    assert "tiny on 20 images of images.npz, non_saturating, into out" in output
     out = tmp_path / "out"
     assert checkpoints(out) == ["step_00000003.npz", "step_00000006.npz", "step_00000008.npz"]
     names = ["step_00000000.png", "step_00000003.png", "step_00000006.png", "step_00000008.png"]
@@ -472,7 +472,7 @@ RESUME = ("train", "--out", "out", "--resume", "--threads", 1)
         (("--lr", 0.5), "lr_generator: 0.0002 -> 0.5; lr_discriminator: 0.0002 -> 0.5"),
         (("--preset", "mlp"), "preset: 'tiny' -> 'mlp'"),
         (("--preset", "none"), "preset: 'tiny' -> 'none'"),
-        (("--objective", "minimax", "--data", "mnist"), "images.npz' -> 'mnist'; objective: 'non_saturating'"),
+        (("--objective", "minimax", "--data", "mnist"), "data: 'images.npz' -> 'mnist'; objective: 'non_saturating'"),
         (("--steps", 7), "the run has done 8 steps already, and cannot end at step 7"),
         (("--steps", 12, "--checkpoint", "none.npz"), "No such file or directory: none.npz"),
     ],
@@ -812,8 +812,7 @@ def test_sigterm_saves_too(run, tmp_path, monkeypatch):
 def test_what_goes_back_says_what_it_removes(run, trained):
     code, output, _ = run(*RESUME, "--checkpoint", trained / "checkpoints/step_00000003.npz", "--steps", 4)
     assert code == 0
-    removed = "back to step 3: what the run made after it is removed, checkpoints step_00000006, step_00000008 too"
-    assert removed in output
+    assert "back to step 3: later samples and checkpoints are removed (step_00000006, step_00000008)" in output
     assert checkpoints(trained) == ["step_00000003.npz", "step_00000004.npz"]
 
 
@@ -822,6 +821,38 @@ def test_a_run_that_another_process_trains_is_left_alone(refused, run, trained):
     with Run.open("out").claimed():
         assert "another process trains in out: wait until it ends" in refused(*RESUME, "--steps", 12)
     assert run(*RESUME, "--steps", 12)[0] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_new_run_claims_its_directory_before_and_while_it_trains(run, refused, tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    with Run("out").claimed():
+        assert "another process trains in out" in refused(*TRAIN, "--out", "out")
+    tried = []
+
+    def update(*_):
+        with pytest.raises(ValueError, match="another process trains in out"), Run("out").claimed():
+            tried.append("claimed it as well")
+        tried.append("refused")
+        raise OSError("that is enough")
+
+    monkeypatch.setattr(Algorithm, "update", update)
+    assert run(*TRAIN, "--out", "out")[0] == 2
+    assert tried == ["refused"]
+
+
+def test_a_broken_link_for_the_runs_is_no_endless_search(run, tmp_path):
+    (tmp_path / "runs").symlink_to(tmp_path / "nowhere" / "else")
+    code, _, errors = run(*TRAIN)
+    assert code == 2 and "File exists: runs" in errors
+
+
+def test_ctrl_c_while_a_command_loads(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minigan.cli.importlib.import_module", interrupted)
+    assert run("train") == (130, "", "minigan train: interrupted\n")
 
 
 def test_runs_that_begin_at_once_get_numbers_of_their_own(run, tmp_path, monkeypatch):
@@ -842,18 +873,20 @@ def test_runs_that_begin_at_once_get_numbers_of_their_own(run, tmp_path, monkeyp
 # ------------------------------------------------------------------------------- what belongs to a run
 
 
-def test_a_forced_algorithm_stays_with_its_run(run, refused, tmp_path, trained):
-    assert run(*TRAIN, "--out", "forced", "--conv-algorithm", "reference")[0] == 0
-    assert Config.load(tmp_path / "forced/config.json").conv_algorithm == "reference"
-    message = refused("train", "--out", "forced", "--resume", "--steps", 12, "--conv-algorithm", "im2col")
-    assert "conv_algorithm: 'reference' -> 'im2col'" in message
-    assert run("train", "--out", "forced", "--resume", "--steps", 9, "--threads", 1)[0] == 0
-    assert mg.get_backend("cpu").kernels.convolutions.forced == "reference"
+def test_a_forced_algorithm_stays_with_its_run(run, tmp_path):
+    assert run(*TRAIN, "--out", "out", "--conv-algorithm", "reference")[0] == 0
+    for words, algorithm in (((), "reference"), (("--conv-algorithm", "auto"), "auto"), ((), "auto")):
+        assert run(*RESUME, "--steps", 9, *words)[0] == 0
+        assert Config.load(tmp_path / "out/config.json").conv_algorithm == algorithm
+        assert mg.get_backend("cpu").kernels.convolutions.forced == algorithm
 
 
-def test_a_run_goes_on_from_another_directory(run, tmp_path, trained, monkeypatch):
-    monkeypatch.chdir(tmp_path.parent)
-    assert run("train", "--out", trained, "--resume", "--steps", 9, "--threads", 1)[0] == 0
+def test_the_same_data_may_have_another_name(run, refused, tmp_path, trained):
+    (tmp_path / "images.npz").rename(tmp_path / "moved.npz")
+    assert run(*RESUME, "--steps", 9, "--data", "moved.npz")[0] == 0
+    assert run(*RESUME, "--steps", 10)[0] == 0
+    tiny.save_images(tmp_path / "others.npz", count=21)
+    assert "data: 'moved.npz' -> 'others.npz'" in refused(*RESUME, "--steps", 11, "--data", "others.npz")
 
 
 def test_an_earlier_checkpoint_can_be_scored(run, trained):
@@ -869,4 +902,4 @@ def test_data_that_were_changed_meanwhile_are_noticed(run, tmp_path, trained):
     np.savez(tmp_path / "images.npz", images=255 - images)
     code, _, errors = run(*RESUME, "--steps", 10)
     assert code == 0
-    assert f"minigan train: warning: {tmp_path}/images.npz holds other data than those the run began with" in errors
+    assert "minigan train: warning: images.npz holds other data than when the checkpoint was made" in errors

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.backend import Backend
+from minigan.kernels.cpu import CpuKernels
 from minigan.kernels.reference import ReferenceKernels
 from minigan.rng import Generator
 
@@ -178,3 +179,17 @@ def test_numpys_integers_are_seeds_too():
     rng = generator(np.int64(3), stream=2)
     np.testing.assert_array_equal(rng.normal((5,)), generator(3, stream=2).normal((5,)))
     assert type(rng.state_dict()["seed"]) is int
+
+
+@pytest.mark.parametrize("kernels", [ReferenceKernels(np), CpuKernels(1)])
+def test_masks_of_images_count_the_channels_fastest(kernels):
+    flat = kernels.dropout_mask(5, 2, (2 * 4 * 5 * 3,), 0.5)
+    np.testing.assert_array_equal(
+        kernels.dropout_mask(5, 2, (2, 3, 4, 5), 0.5), flat.reshape(2, 4, 5, 3).transpose(0, 3, 1, 2)
+    )
+
+
+def test_a_mask_keeps_the_share_that_it_says():
+    generator = Generator(0, mg.get_backend("cpu"))
+    assert generator.share(1e-6) == 2**-16
+    assert generator.mask((1 << 22,), 1e-6).sum() == pytest.approx(64, abs=48)

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
     parser.add_argument(
-        "--conv-algorithm", metavar="NAME", default="auto", help=f"of convolutions on the CPU: {', '.join(ALGORITHMS)}"
+        "--conv-algorithm", metavar="NAME", default="auto", help=f"of convolutions: auto, {', '.join(ALGORITHMS)}"
     )
     parser.add_argument("--seconds", type=float, metavar="X", help=f"time for each figure (default {SECONDS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """0; with --compare 1 when anything became slower."""
     figures = [f"--{name}" for name in ("seconds", "json", "plot") if getattr(args, name) is not None]
     if args.compare:
-        given = [f"--{name}" for name in ("device", "workloads", "batch_sizes", "profile") if getattr(args, name)]
+        names = ("device", "workloads", "batch_sizes", "threads", "profile")
+        given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
         if given + figures:
             raise ValueError(f"--compare reads two files of figures: leave {', '.join(given + figures)} out")
         text, slower = compare(*[Results.load(path) for path in args.compare])

@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="with --resume: an earlier checkpoint to go back to; what the run made after it is removed",
+        help="with --resume: an earlier checkpoint to go back to; later samples and checkpoints are removed",
     )
     parser.add_argument("--epochs", type=int, metavar="N", help="training steps, as passes over the data")
     parser.add_argument("--lr", type=float, metavar="LR", help="learning rate of both players")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: MINIGAN_THREADS, or all cores)")
     parser.add_argument("--profile", action="store_true", help="show in the end where the time went (slower meanwhile)")
-    parser.epilog = "A preset has defaults of its own: `minigan info` shows them."
-    types = field_types()
+    types, default = field_types(), presets.configure()
+    parser.epilog = f"The defaults are those of the preset {default.preset}; `minigan info` shows the others'."
     groups: dict[str, Any] = {}
     for field in dataclasses.fields(Config):
         title = field.metadata["group"]
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if types[field.name] is not bool:
             kind = {"type": types[field.name], "metavar": METAVARS[types[field.name]]}
         option = "--" + field.name.replace("_", "-")
-        text = f"{field.metadata['help']} (default {field.default})"
+        text = f"{field.metadata['help']} (default {getattr(default, field.name)})"
         groups[title].add_argument(option, help=text, default=None, **kind)
 
 
@@ -83,7 +83,7 @@ def _new(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path]:
     device = _device(config, args.threads)
     trainer = Trainer(config, create(config, device), dataset)
     evaluation = _evaluation(config, device)
-    run = Run.create(args.out, config)  # when all that can fail has been made
+    run = Run.create(args.out, config)  # after all that can be refused before a step is taken
     claims.enter_context(run.claimed())
     return _with_reporters(trainer, run, evaluation), run.directory
 
@@ -101,20 +101,23 @@ def _resumed(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path
     else:
         print(f"{run.directory} holds no checkpoint yet: it starts from its beginning")
         algorithm, state = create(begun, device), {"step": 0}
-    step, dataset = state["step"], _dataset(algorithm.config)
-    if state.get("data", dataset.checksum) != dataset.checksum:
-        warnings.warn(f"{config.data} holds other data than those the run began with", ConfigWarning, stacklevel=2)
+    step, dataset = state["step"], _dataset(algorithm.config.replace(data=config.data))
     config = _with_epochs(args, config, dataset)
-    changed = "; ".join(algorithm.config.differences(config, resuming=True))
+    same_data = state.get("data") == dataset.checksum
+    asked = config.replace(data=algorithm.config.data) if same_data else config  # the same data may have moved
+    changed = "; ".join(algorithm.config.differences(asked, resuming=True))
     if changed:
         raise ValueError(f"a resumed run keeps its configuration, but {changed}: leave that as it was")
+    if "data" in state and not same_data:
+        warnings.warn(f"{config.data} holds other data than when the checkpoint was made", ConfigWarning, stacklevel=2)
     if config.steps < step:
         raise ValueError(f"the run has done {step} steps already, and cannot end at step {config.steps}")
     trainer = Trainer(config, algorithm, dataset, step=step)
     evaluation = _evaluation(config, device)
-    later = [path.stem for path in run.checkpoint_paths() if path > run.checkpoint_path(step)]
+    later = reporters.later(run.checkpoint_paths(), step)
     if later:
-        print(f"back to step {step}: what the run made after it is removed, checkpoints {', '.join(later)} too")
+        names = ", ".join(path.stem for path in later)
+        print(f"back to step {step}: later samples and checkpoints are removed ({names})")
     run.save_config(config)
     return _with_reporters(trainer, run, evaluation), run.directory
 
@@ -125,8 +128,6 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:
         given = {"lr_generator": args.lr, "lr_discriminator": args.lr, **given}
-    if given.get("data") and given["data"] not in data.NAMES and Path(given["data"]).exists():
-        given["data"] = str(Path(given["data"]).resolve())  # a run may go on from another directory
     return given
 
 

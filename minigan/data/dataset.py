@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from .streams import COLOUR, STACK, stream
 from .toy import POINTS
 
 CHANNELS = {"mnist": 1, "mnist-rgb": 3, "coloured-mnist": 3, "stacked-mnist": 3}
-NAMES = (*CHANNELS, *POINTS)  # of the data sets that are no files
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,10 @@ class Dataset:
     @cached_property
     def checksum(self) -> int:
         """CRC-32 of all that images and labels are made of: other data hardly have the same."""
-        arrays = [*self.arrays, *([] if self.labels is None else [self.labels])]
-        return reduce(lambda crc, array: zlib.crc32(np.ascontiguousarray(array).data, crc), arrays, 0)
+        crc = 0
+        for array in self.arrays if self.labels is None else (*self.arrays, self.labels):
+            crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+        return crc
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """Images uint8 (B, C, H, W): the same index always gives the same one."""

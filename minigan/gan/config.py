@@ -32,7 +32,7 @@ def option(
     """A field of the configuration and an option of the command line, in a group of its --help.
 
     choices: the names it may be; least, below: a number must be at least and less than these; resumable: a resumed
-    run may change it (its bits do not depend on it, but for the arithmetic of another device).
+    run may change it (its bits do not depend on it, but for those of another device or another arithmetic).
     """
     return field(
         default=default,
@@ -131,6 +131,7 @@ class Config:
         "auto",
         f"of convolutions on the CPU: {', '.join(ALGORITHMS)}, or auto: for every shape the one that is cheapest there",
         choices=("auto", *ALGORITHMS),
+        resumable=True,
     )
     precision: str = run(
         "float32",

@@ -221,11 +221,19 @@ class Diagnosis(Reporter):
         """The names of the findings that the file has of steps up to this one; later ones are dropped from it."""
         if not self.path or not self.path.exists():
             return set()
-        findings = re.findall(r"^(step ([\d,]+): (.*)\n(?:  .*\n)*)", self.path.read_text(), re.MULTILINE)
-        kept = [(text, name) for text, at, name in findings if int(at.replace(",", "")) <= step]
-        with replacing(self.path) as file:
-            file.write("".join(text for text, _ in kept).encode())
-        return {name for _, name in kept}
+        text, told = self.path.read_text(encoding="utf-8", errors="replace"), set()
+
+        def kept(finding: re.Match[str]) -> str:
+            if int(finding[1].replace(",", "")) > step:
+                return ""
+            told.add(finding[2])
+            return finding[0]
+
+        trimmed = re.sub(r"^step (\d[\d,]*): (.*)\n(?:  .*\n)*", kept, text, flags=re.MULTILINE)
+        if trimmed != text:
+            with replacing(self.path) as file:
+                file.write(trimmed.encode())
+        return told
 
     def tell(self, title: str, seen: str, finding: Finding) -> None:
         message = f"{title}\n  seen:  {seen}\n  means: {finding.meaning}\n  try:   {finding.advice}"

@@ -69,8 +69,9 @@ class Metrics(Reporter):
         if self.path.exists():
             lines = self.path.read_text().splitlines(keepends=True)
             whole = [line.split(",") for line in lines if line.endswith("\n")]  # a killed run may leave half a line
-            if whole and whole[0][:3] != FIRST_COLUMNS:
-                raise ValueError(f"{self.path} must begin with {','.join(FIRST_COLUMNS)}: another program changed it")
+            if whole and (whole[0][:3] != FIRST_COLUMNS or not all(row[0].isdigit() for row in whole[1:])):
+                columns = ",".join(FIRST_COLUMNS)
+                raise ValueError(f"{self.path} was changed: expected the columns {columns} first, and numbers below")
             kept = [row for row in whole[1:] if int(row[0]) <= trainer.step]
             with replacing(self.path) as file:
                 file.write("".join(",".join(row) for row in [*whole[:1], *kept]).encode())
@@ -128,7 +129,8 @@ class Pictures(Reporter):
         self.run = run
 
     def start(self, trainer: Trainer) -> None:
-        _remove_later(self.run.samples.glob("step_*.png"), trainer.step)
+        for path in later(self.run.samples.glob("step_*.png"), trainer.step):
+            path.unlink()
         if trainer.step == 0:
             self.draw(trainer)
 
@@ -165,7 +167,8 @@ class Checkpoints(Reporter):
         self.run = run
 
     def start(self, trainer: Trainer) -> None:
-        _remove_later(self.run.checkpoint_paths(), trainer.step)
+        for path in later(self.run.checkpoint_paths(), trainer.step):
+            path.unlink()
 
     def after_step(self, trainer: Trainer, report: Any) -> None:
         if trainer.step % trainer.config.checkpoint_every == 0:
@@ -180,12 +183,10 @@ class Checkpoints(Reporter):
         self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm, trainer.dataset.checksum)
 
 
-def _remove_later(paths: Iterable[Path], step: int) -> None:
-    """Remove those files step_N that are of a later step; a name with no number is not of the run's making."""
-    for path in paths:
-        number = path.stem.removeprefix("step_")
-        if number.isdigit() and int(number) > step:
-            path.unlink()
+def later(paths: Iterable[Path], step: int) -> list[Path]:
+    """Those files step_N that are of a later step; a name with no number is not of the run's making."""
+    numbers = {path: path.stem.removeprefix("step_") for path in paths}
+    return [path for path, number in numbers.items() if number.isdigit() and int(number) > step]
 
 
 class LossPlot(Reporter):

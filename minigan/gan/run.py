@@ -81,11 +81,12 @@ class Run:
             return
         directory = os.open(self.directory, os.O_RDONLY)
         try:
-            with suppress(OSError):  # of a file system without locks
-                try:
-                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise ValueError(f"another process trains in {self.directory}: wait until it ends") from None
+            try:
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"another process trains in {self.directory}: wait until it ends") from None
+            except OSError:
+                pass  # a file system without locks
             yield
         finally:
             os.close(directory)
@@ -132,9 +133,10 @@ class Run:
 
 def _next_number(parent: Path) -> Path:
     """A new directory with the next number, which no other run can get."""
+    parent.mkdir(exist_ok=True)
     number = max([int(path.name) for path in parent.glob("[0-9]*") if path.name.isdigit()], default=0)
     while True:
         number += 1
         with suppress(FileExistsError):
-            (parent / f"{number:04d}").mkdir(parents=True)
+            (parent / f"{number:04d}").mkdir()
             return parent / f"{number:04d}"

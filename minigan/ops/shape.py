@@ -86,7 +86,8 @@ class GetItem(Function):
         self.index = index
 
     def forward(self, x):
-        return x[self.index]
+        open_ended = any(part is Ellipsis for part in self.index)
+        return x[self.index if open_ended else (*self.index, ...)]  # so that a single element is a view, too
 
     def backward(self, cotangent, needs):
         return (Scatter(self.index, self.inputs[0].shape)(cotangent),)

@@ -129,7 +129,7 @@ def test_a_profile_of_training(tmp_path, capsys):
         ("--workloads ,", "'' is not a workload; known: "),
         ("--profile --workloads conv", "'conv' is not a training step, which alone is profiled; known: cgan"),
         ("--profile --json a.json --seconds 1", "--profile prints tables of its own: leave --seconds, --json out"),
-        ("--compare a.json b.json --profile", "--compare reads two files of figures: leave --profile out"),
+        ("--compare a.json b.json --batch-sizes 8 --profile", "of figures: leave --batch-sizes, --profile out"),
         ("--batch-sizes 0", "batch sizes are whole numbers from 2 on"),
         ("--batch-sizes 8;16", "got '8;16'"),
         ("--device gpu", "unknown device 'gpu'; known: cpu, cuda, cuda:N"),

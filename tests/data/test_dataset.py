@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.data import Batches, load_dataset, load_mnist
+from minigan.data import POINTS, Batches, load_dataset, load_mnist
 from minigan.data.dataset import coloured, stacked, stored
 
 DIGITS = np.random.default_rng(0).integers(256, size=(50, 1, 6, 6), dtype=np.uint8)
@@ -168,3 +168,15 @@ def test_batches_hold_the_images_and_labels_of_the_step():
 def test_points_are_no_images():
     with pytest.raises(ValueError, match="ring is a set of points, expected images: points need --preset mlp-2d"):
         load_dataset("ring")
+
+
+def test_the_checksum_tells_all_that_images_are_made_of():
+    digits, labels = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2), np.array([3, 4])
+    made = [
+        stored("a", digits, labels), stored("a", digits + 1, labels), stored("a", digits, labels + 1),
+        stored("a", digits, None), coloured(digits, labels, seed=0), coloured(digits, labels, seed=1),
+        stacked(digits, labels, length=9, seed=0), stacked(digits, labels, length=9, seed=1),
+    ]  # fmt: skip
+    assert len({dataset.checksum for dataset in made}) == len(made)
+    assert stored("b", digits.copy(), labels.copy()).checksum == made[0].checksum
+    assert len({points.checksum for points in POINTS.values()}) == len(POINTS)

@@ -120,11 +120,12 @@ def test_a_resumed_run_tells_again_what_it_has_yet_to_come_to(tmp_path):
     findings = [
         f"step {step}: {name}\n  seen:  s\n  means: m\n  try:   t\n" for step, name in (("90", "a"), ("1,200", "b"))
     ]
-    path.write_text("".join(findings))
+    notes = "my notes: keep, step ,: 5\n"
+    path.write_text(notes + "".join(findings))
     assert Diagnosis(path).told_before(1200) == {"a", "b"}
-    assert path.read_text() == "".join(findings)
+    assert path.read_text() == notes + "".join(findings)
     assert Diagnosis(path).told_before(1199) == {"a"}
-    assert path.read_text() == findings[0]
+    assert path.read_text() == notes + findings[0]
     assert Diagnosis(tmp_path / "none.txt").told_before(5) == set()
     config = digits(lr_generator=0.0, lr_discriminator=1e-3, steps=90)
     path.write_text(findings[0].replace(": a", ": discriminator saturated").replace("90", "0"))

@@ -106,8 +106,9 @@ def test_the_plot_of_the_metrics_calls_only_a_probability_d(objective, directory
     assert curves == {f"{c}(x)": [0.25] * 2, f"{c}(G(z)) before": [-3.5] * 2, f"{c}(G(z)) after": [-4.5] * 2}
 
 
-def test_a_metrics_file_that_another_program_changed_is_refused(tmp_path):
+@pytest.mark.parametrize("text", ["\ufeffstep,images,seconds\n2,4,0.1\n", "step,images,seconds\n\n2,4,0.1\n"])
+def test_a_metrics_file_that_another_program_changed_is_refused(tmp_path, text):
     path = tmp_path / "metrics.csv"
-    path.write_text("\ufeffstep,images,seconds,d_loss\n2,4,0.1,0.5\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"metrics\.csv must begin with step,images,seconds"):
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"metrics\.csv was changed: expected the columns step,images,seconds first"):
         Metrics(path).start(None)

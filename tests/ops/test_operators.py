@@ -202,3 +202,11 @@ def test_activations_of_integers_are_float32(function):
     y = function(mg.tensor(whole))
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y.numpy(), function(mg.tensor(whole.astype("float32"))).numpy())
+
+
+def test_a_sequence_beside_integers_keeps_its_fractions():
+    whole = mg.tensor([1, 2])
+    y = mg.add(whole, [0.5, 1.5])
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y.numpy(), [1.5, 3.5])
+    assert mg.add(whole, [1, 2]).dtype == whole.dtype
