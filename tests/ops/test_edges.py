@@ -212,3 +212,14 @@ def test_a_linear_layer_of_nothing():
     weight = leaf(np.ones((4, 0)))
     assert (mg.linear(leaf(np.ones((2, 3, 0))), weight).numpy() == np.zeros((2, 3, 4))).all()
     assert mg.linear(leaf(np.ones((2, 0, 3))), leaf(np.ones((4, 3)))).shape == (2, 0, 4)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_what_a_relu_was_given_may_be_written_over(slope):
+    """It keeps its output, from which the sign is known."""
+    x = leaf([-1.0, 2.0])
+    hidden = x * 3.0
+    y = mg.leaky_relu(hidden, slope).sum()
+    hidden.assign(np.zeros(2))
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [3 * slope, 3])
