@@ -288,7 +288,7 @@ class Function:
     """
 
     reads: tuple[int, ...] | None = None  # the inputs whose values the rule reads; None: all of them
-    view = False  # whether the output may share memory with input 0
+    view = False  # whether the output shares memory with input 0
 
     inputs: tuple[Tensor, ...] = ()  # empty: not recorded, or released
     needs: tuple[bool, ...]
@@ -325,8 +325,7 @@ class Function:
         array = self.forward(*[t.data for t in inputs])
         if not hasattr(array, "dtype"):
             raise TypeError(f"{self.name}.forward must return an array of {backend.device}, got {type(array).__name__}")
-        shared = self.view and backend.xp.may_share_memory(array, first.data)
-        output = Tensor(array, backend, version=first.version if shared else None)
+        output = Tensor(array, backend, version=first.version if self.view else None)
         if _mode.enabled:
             needs = tuple([t._requires_grad for t in inputs])
             if True in needs:

@@ -14,13 +14,15 @@ class Reshape(Function):
     """The same elements, in C order, under another shape: its inverse is its adjoint."""
 
     reads = ()
-    view = True
+    view = True  # unless it has to copy
 
     def __init__(self, shape: tuple[int, ...]):
         self.shape = shape
 
     def forward(self, x):
-        return self.kernels.reshape(x, self.shape)
+        y = self.kernels.reshape(x, self.shape)
+        self.view = x.flags.c_contiguous or self.backend.xp.may_share_memory(x, y)
+        return y
 
     def backward(self, cotangent, needs):
         return (reshape(cotangent, self.inputs[0].shape),)
@@ -80,10 +82,11 @@ class GetItem(Function):
     """y = x[index], slices, integers or arrays of integers: GetItem and Scatter are each other's adjoint."""
 
     reads = ()
-    view = True
+    view = True  # of slices; what is gathered is a copy
 
     def __init__(self, index: Any):
         self.index = index
+        self.view = not _gathers(index)
 
     def forward(self, x):
         open_ended = any(part is Ellipsis for part in self.index)

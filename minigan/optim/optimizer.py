@@ -42,12 +42,13 @@ class Optimizer:
                     "took it: write into it with assign() or load_state_dict()"
                 )
             if parameter.grad is not None:
-                if parameter.grad.shape != parameter.shape or parameter.grad.dtype != parameter.dtype:
+                gradient = parameter.grad.data
+                if gradient.shape != view.shape or gradient.dtype != view.dtype:
                     raise ValueError(
-                        f"parameter {parameter.name or ''} is {parameter.dtype} {parameter.shape}, but its gradient "
-                        f"is {parameter.grad.dtype} {parameter.grad.shape}"
+                        f"parameter {parameter.name or ''} is {view.dtype} {view.shape}, but its gradient is "
+                        f"{gradient.dtype} {gradient.shape}"
                     )
-                gradients.append((piece, parameter.grad.data.transpose(order).reshape(-1)))
+                gradients.append((piece, gradient.transpose(order).reshape(-1)))
                 parameter.version.bump(f"{type(self).__name__}.step")
         for piece, gradient in kernels.gathered(gradients):
             self._update(kernels, self.flat[piece], gradient, *[array[piece] for array in self.state.values()])
