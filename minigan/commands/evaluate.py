@@ -19,12 +19,7 @@ SCORES = "scores.json"  # in the directory of a run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="RUN", help="directory of a run")
     parser.add_argument("--checkpoint", metavar="FILE", help="the checkpoint to score (default: the last)")
-    parser.add_argument(
-        "--samples",
-        type=int,
-        metavar="N",
-        help="fakes to score (default: as many as is usual)",
-    )
+    parser.add_argument("--samples", type=int, metavar="N", help="fakes to score (default: as many as is usual)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the latents and of random subsets (default 0)")
     parser.add_argument("--against", metavar="RUN", help="also give the differences to a run that was evaluated before")
     parser.add_argument("--json", action="store_true", help=f"print what {SCORES} gets")

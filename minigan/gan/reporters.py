@@ -210,8 +210,8 @@ class LossPlot(Reporter):
         loss_curves = {"d_loss": "discriminator", "g_loss": "generator"}
         output_curves = {"d_real": f"{c}(x)", "d_fake_before": f"{c}(G(z)) before", "d_fake_after": f"{c}(G(z)) after"}
         for axes, curves, label in ((losses, loss_curves, "loss"), (outputs, output_curves, f"mean {c}")):
-            for column, name in curves.items():
-                axes.plot(steps, [float(row[column]) for row in rows], label=name, linewidth=1)
+            for key, name in curves.items():
+                axes.plot(steps, [float(row[key]) for row in rows], label=name, linewidth=1)
             axes.set_ylabel(label)
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(curves), frameon=False)  # above the curves
         outputs.set_xlabel("step")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -16,8 +17,6 @@ from .planes import Planes
 from .reference import ReferenceKernels
 from .threads import ThreadTeam
 
-ALGORITHMS = ("reference", "im2col", "planes", "frequency", "winograd")
-
 
 class Algorithm(Protocol):
     """The three partial derivatives of the trilinear form, with the signatures of the reference kernels."""
@@ -25,6 +24,15 @@ class Algorithm(Protocol):
     def conv2d(self, x, weight, bias, geometry: Geometry, kept: KeptPair = None): ...
     def conv_transpose2d(self, y, weight, bias, geometry: Geometry, kept: KeptPair = None): ...
     def conv2d_weight_grad(self, x, y, geometry: Geometry, kept: KeptPair = None): ...
+
+
+ALGORITHMS: dict[str, Callable[[ThreadTeam, BufferPool], Algorithm]] = {
+    "reference": lambda team, pool: ReferenceKernels(np),
+    "im2col": Im2col,
+    "planes": Planes,
+    "frequency": lambda team, pool: Bilinear(team, pool, plans.frequency),
+    "winograd": lambda team, pool: Bilinear(team, pool, plans.winograd, plans.winograd_weight_grad),
+}
 
 
 class Convolutions:
@@ -35,15 +43,9 @@ class Convolutions:
     """
 
     def __init__(self, team: ThreadTeam, pool: BufferPool, algorithm: str = "auto"):
-        self.algorithms: dict[str, Algorithm] = {
-            "reference": ReferenceKernels(np),
-            "im2col": Im2col(team, pool),
-            "planes": Planes(team, pool),
-            "frequency": Bilinear(team, pool, plans.frequency),
-            "winograd": Bilinear(team, pool, plans.winograd, plans.winograd_weight_grad),
-        }
-        if algorithm != "auto" and algorithm not in self.algorithms:
-            names = ", ".join(["auto", *self.algorithms])
+        self.algorithms = {name: make(team, pool) for name, make in ALGORITHMS.items()}
+        if algorithm != "auto" and algorithm not in ALGORITHMS:
+            names = ", ".join(["auto", *ALGORITHMS])
             raise ValueError(f"unknown convolution algorithm {algorithm!r}; known: {names}")
         self.team = team
         self.forced = algorithm
