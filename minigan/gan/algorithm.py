@@ -23,7 +23,7 @@ FIXED = 100  # stream of the latents that every picture of a run shows
 class GAN(Algorithm):
     """Generator against discriminator (Goodfellow et al. 2014, algorithm 1)."""
 
-    recorder: Callable[[], Any] | None = None  # gives the rate of the moving average in device memory
+    recorder: Callable[..., Any] | None = None  # turns a number that changes from step to step into a device array
 
     def __init__(self, config: Config, device: str | Backend = "cpu"):
         backend, preset = get_backend(device), presets.get(config.preset)
@@ -106,8 +106,10 @@ class GAN(Algorithm):
         """A batch as the discriminator sees it: with instance noise (Sonderby et al. 2017), and packed (PacGAN)."""
         c, images = self.config, batch.images
         if c.instance_noise:
-            std = c.instance_noise * max(1 - self.steps_done / c.steps, 0.0)
-            images = images + Tensor(self.streams["noise"].normal(images.shape, std), self.backend)
+            std = self._changing(
+                lambda done: c.instance_noise * max(1 - done / c.steps, 0.0), self.steps_done, images.dtype
+            )
+            images = images + Tensor(std * self.streams["noise"].normal(images.shape), self.backend)
         return Batch(images, batch.labels).packed(c.packing)
 
     def discriminator_losses(self, verdict: Verdict) -> Losses:
@@ -143,8 +145,13 @@ class GAN(Algorithm):
         if name == "discriminator" and self.config.weight_clip:
             optim.clip_weights(self.optimizers[name].parameters, self.config.weight_clip)
         if name == "generator" and self.config.ema:
-            rate = self.recorder() if self.recorder else optim.averaging_rate(self.config.ema, self.steps_done - 1)
+            ema = self.config.ema
+            rate = self._changing(lambda done: optim.averaging_rate(ema, done), self.steps_done - 1)
             optim.update_average(self.modules["average"], self.generator, rate)
+
+    def _changing(self, number: Callable[[int], float], done: int, dtype: Any = "float64") -> Any:
+        """number(done), `done` being the steps before this one; while a step is recorded, a device array of it."""
+        return self.recorder(number, dtype) if self.recorder else number(done)
 
     # -------------------------------------------------------------- sampling
 

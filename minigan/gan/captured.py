@@ -1,8 +1,9 @@
 """A training step as one CUDA graph: recorded once, and from then on launched as a whole.
 
 What an operation is given is recorded with it. So what changes from step to step lies in device memory that is written
-before every launch: the batch, the places in the random streams, the numbers of Adam's step, the rate of the moving
-average. A recorded step is used only after it has come to the very bits that steps one operation after another come to.
+before every launch: the batch, the places in the random streams, learning rates and other numbers of the optimizers,
+the size of instance noise, the rate of the moving average. A recorded step is used only after it has come to the very
+bits that steps one operation after another come to.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..autograd import Tensor
 from ..backend import Backend, get_backend
 from ..kernels.cublas import Cublas
 from ..kernels.gpu import adam_numbers
-from ..optim import Adam, averaging_rate
+from ..optim import Adam, Optimizer
 from .algorithm import GAN
 from .batch import Batch
 from .contradictions import ConfigWarning
@@ -48,7 +49,7 @@ class CapturedStep:
         if self.backend.observers:  # nobody could observe a graph
             return self.algorithm.step(batch)
         if self.graph is None and self.problem is None:
-            self.problem = _problem(self.algorithm) or self._capture(batch)
+            self.problem = self._capture(batch)
             if self.problem is not None:
                 warnings.warn(f"training without a CUDA graph: {self.problem}", ConfigWarning, stacklevel=2)
         return self._launch(batch) if self.problem is None else self.algorithm.step(batch)
@@ -68,6 +69,8 @@ class CapturedStep:
 
     def _capture(self, batch: Batch) -> str | None:
         """Record a step and compare it: None, or why it cannot be used. Weights and counters are as before."""
+        if self.backend.index is None:
+            return f"graphs are of GPUs, and the device is {self.backend.device}"
         xp, start = self.backend.xp, self.algorithm.state_dict()
         self.backend.synchronize()  # a stream of its own waits for nothing that was asked for before
         try:
@@ -134,8 +137,8 @@ class Numbers:
         self.used += count
         if self.used > ROOM:
             raise ValueError(f"more than {ROOM} numbers change from step to step")
-        self.sources.append((self.on_host[place].view(dtype), source))
-        return self.on_device[place].view(dtype)
+        self.sources.append((self.on_host[place].view(dtype)[:count], source))
+        return self.on_device[place].view(dtype)[:count]
 
     def update(self) -> None:
         """Write the numbers of the step to come, by one copy."""
@@ -144,31 +147,16 @@ class Numbers:
         self.on_device[...] = self.backend.asarray(self.on_host)
 
 
-def _problem(algorithm: GAN) -> str | None:
-    """Why a recorded step would be wrong, as far as the configuration tells."""
-    c = algorithm.config
-    reasons = (
-        (algorithm.backend.index is None, f"graphs are of GPUs, and the device is {algorithm.backend.device}"),
-        (c.instance_noise > 0, "instance noise changes from step to step"),
-        (c.optimizer != "adam" and c.lr_schedule != "constant", f"the learning rate of {c.optimizer} changes"),
-    )
-    return next((reason for applies, reason in reasons if applies), None)
-
-
 @contextmanager
 def _recorders(algorithm: GAN, numbers: Numbers) -> Iterator[None]:
-    """Inside, random draws, Adam and the moving average read what changes from device memory."""
+    """Inside, random draws, optimizers, instance noise and the moving average read what changes from device memory."""
     owners: list[Any] = [stream for stream in algorithm.streams.values() if stream.backend is algorithm.backend]
     for stream in owners:
         stream.recorder = partial(_record_draw, numbers, stream, stream.counter)
     for optimizer in algorithm.optimizers.values():
-        if isinstance(optimizer, Adam):
-            optimizer.recorder = partial(numbers.add, 3, "float64", partial(_next_adam_numbers, optimizer))
-            owners.append(optimizer)
-    algorithm.recorder = partial(
-        numbers.add, 1, "float64", lambda: averaging_rate(algorithm.config.ema, algorithm.steps_done)
-    )
-    owners.append(algorithm)
+        optimizer.recorder = partial(_record_update, numbers, optimizer, optimizer.steps)
+    algorithm.recorder = lambda number, dtype: numbers.add(1, dtype, lambda: number(algorithm.steps_done))
+    owners += [*algorithm.optimizers.values(), algorithm]
     try:
         yield
     finally:
@@ -181,8 +169,11 @@ def _record_draw(numbers: Numbers, stream: Any, first: int, place: int) -> Any:
     return numbers.add(1, "uint64", lambda: stream.counter + place - first)
 
 
-def _next_adam_numbers(optimizer: Adam) -> tuple[float, float, float]:
-    return adam_numbers(**optimizer.settings(optimizer.steps + 1))
+def _record_update(numbers: Numbers, optimizer: Optimizer, first: int, step: int) -> Any:
+    """What changes of an optimizer's step `step`; before the training step that is recorded it had taken `first`."""
+    if isinstance(optimizer, Adam):
+        return numbers.add(3, "float64", lambda: adam_numbers(**optimizer.settings(optimizer.steps + step - first)))
+    return numbers.add(1, "float64", lambda: optimizer.lr)
 
 
 def _counters(algorithm: GAN) -> Iterator[tuple[Any, str]]:

@@ -314,7 +314,7 @@ class GpuKernels(ReferenceKernels):
         return self._random("dropout_mask", self.empty(shape, np.bool_), 16, key, counter, round(keep * 2**16))
 
     def _random(self, name: str, out: Array, per_thread: int, key: int, counter, *args: int) -> Array:
-        start, moved = (0, counter) if getattr(counter, "ndim", 0) else (int(counter), 0)
+        start, moved = (0, counter) if _recorded(counter) else (int(counter), 0)
         words = [np.uint64(word & WORD) for word in (key, key >> 64, start)]
         threads = -(-out.size // per_thread)
         dtype = out.dtype if out.dtype.char in C_TYPES else np.dtype(np.float32)
@@ -322,6 +322,7 @@ class GpuKernels(ReferenceKernels):
         return out
 
     # ------------------------------------------------------------ optimizers
+    # `rate` and `lr` may also be a device array (Adam's: of `adam_numbers`): a recorded launch then reads it anew.
 
     def gathered(self, pieces: list[tuple[slice, Array]]) -> list[tuple[slice, Array]]:
         """As the twin: one launch makes one array of up to 32, for which the optimizer's step is one launch."""
@@ -340,36 +341,33 @@ class GpuKernels(ReferenceKernels):
 
     @_real
     def average_step(self, average, value, rate) -> None:
-        """As the twin; rate may also be a device array of one number: a recorded launch then reads it anew."""
-        order, given = common_order((average, value)), getattr(rate, "ndim", 0) == 1
-        arrays = reordered(average, order), reordered(value, order)
-        self._step("average_step", arrays, 0.0 if given else rate, pointers=(rate if given else 0,))
+        order = common_order((average, value))
+        self._step("average_step", (reordered(average, order), reordered(value, order)), _numbers(rate))
 
     @_real
     def sgd_step(self, p, g, velocity, *, lr, momentum, nesterov, weight_decay) -> None:
         if velocity is None:
-            self._step("sgd_step", (p, g), lr, weight_decay)
+            self._step("sgd_step", (p, g), _numbers(lr), weight_decay)
         else:
-            self._step("sgd_momentum_step", (p, g, velocity), lr, momentum, nesterov, weight_decay)
+            self._step("sgd_momentum_step", (p, g, velocity), _numbers(lr), momentum, nesterov, weight_decay)
 
     @_real
     def rmsprop_step(self, p, g, square, *, lr, alpha, eps, weight_decay) -> None:
-        self._step("rmsprop_step", (p, g, square), lr, alpha, eps, weight_decay)
+        self._step("rmsprop_step", (p, g, square), _numbers(lr), alpha, eps, weight_decay)
 
     @_real
     def adam_step(self, p, g, m, v, *, lr, beta1, beta2, eps, step, weight_decay, decoupled) -> None:
-        """As the twin; lr may also be a device array of `adam_numbers`: a recorded launch then reads them anew."""
-        given = getattr(lr, "ndim", 0) == 1
-        numbers = (0.0,) * 3 if given else adam_numbers(lr, beta1, beta2, eps, step, weight_decay, decoupled)
-        added = 0.0 if decoupled else weight_decay
-        self._step("adam_step", (p, g, m, v), *numbers, beta1, beta2, added, pointers=(lr if given else 0,))
+        numbers = lr if _recorded(lr) else adam_numbers(lr, beta1, beta2, eps, step, weight_decay, decoupled)
+        self._step("adam_step", (p, g, m, v), numbers, beta1, beta2, 0.0 if decoupled else weight_decay)
 
-    def _step(self, name: str, arrays: tuple[Array, ...], *scalars: float, pointers: tuple[Any, ...] = ()) -> None:
+    def _step(self, name: str, arrays: tuple[Array, ...], changing: Any, *constants: float) -> None:
+        """changing: the kernel's first numbers, or a device array of them; constants: its others."""
         p, g, *state = arrays
         if not all(array.flags.c_contiguous for array in (p, *state)):
             raise ValueError(f"{name} writes in place and needs arrays without gaps; give it whole buffers")
-        numbers = [float(scalar) for scalar in scalars]
-        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *numbers, *pointers)
+        recorded, given = (changing, (0.0,) * changing.size) if _recorded(changing) else (0, changing)
+        numbers = [float(number) for number in (*given, *constants)]
+        self._launch("optimizers", name, p.dtype, p.size, p, self.contiguous(g), *state, p.size, *numbers, recorded)
 
     # ---------------------------------------------------------------- launch
 
@@ -396,6 +394,16 @@ class GpuKernels(ReferenceKernels):
         arrays = tuple([x if x.shape == shape else self.xp.broadcast_to(x, shape) for x in arrays])
         order = common_order(arrays)
         return order, tuple([self.contiguous(reordered(array, order)) for array in arrays])
+
+
+def _recorded(number: Any) -> bool:
+    """Whether this is a device array in the place of a number."""
+    return getattr(number, "ndim", 0) == 1
+
+
+def _numbers(number: Any) -> Any:
+    """(number,), or the device array in its place."""
+    return number if _recorded(number) else (number,)
 
 
 def adam_numbers(lr, beta1, beta2, eps, step, weight_decay, decoupled) -> tuple[float, float, float]:

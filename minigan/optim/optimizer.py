@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..autograd import Tensor
@@ -16,6 +16,7 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    recorder: Callable[[int], Any] | None = None  # turns the number of a step into what that step has in place of lr
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0):
         self.parameters = list(parameters)
@@ -56,6 +57,10 @@ class Optimizer:
     def _update(self, kernels: Any, p: Any, g: Any, *state: Any) -> None:
         """Update a piece p of the flat buffer by its gradient g and its piece of every state array."""
         raise NotImplementedError
+
+    def _rate(self) -> Any:
+        """lr; while a step is recorded, a device array of the numbers that change from step to step."""
+        return self.lr if self.recorder is None else self.recorder(self.steps)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

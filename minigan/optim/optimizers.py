@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ..autograd import Tensor
@@ -28,7 +28,7 @@ class SGD(Optimizer):
 
     def _update(self, kernels, p, g, *state):
         velocity = state[0] if state else None
-        options = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov}
+        options = {"lr": self._rate(), "momentum": self.momentum, "nesterov": self.nesterov}
         kernels.sgd_step(p, g, velocity, weight_decay=self.weight_decay, **options)
 
 
@@ -50,7 +50,7 @@ class RMSprop(Optimizer):
 
     def _update(self, kernels, p, g, *state):
         (square,) = state
-        options = {"lr": self.lr, "alpha": self.alpha, "eps": self.eps}
+        options = {"lr": self._rate(), "alpha": self.alpha, "eps": self.eps}
         kernels.rmsprop_step(p, g, square, weight_decay=self.weight_decay, **options)
 
 
@@ -63,7 +63,6 @@ class Adam(Optimizer):
 
     slots = ("m", "v")
     decoupled = False
-    recorder: Callable[[], Any] | None = None  # gives the kernel its numbers in device memory, in the place of lr
 
     def __init__(
         self,
@@ -79,10 +78,7 @@ class Adam(Optimizer):
 
     def _update(self, kernels, p, g, *state):
         m, v = state
-        settings = self.settings(self.steps)
-        if self.recorder is not None:
-            settings["lr"] = self.recorder()
-        kernels.adam_step(p, g, m, v, **settings)
+        kernels.adam_step(p, g, m, v, **self.settings(self.steps) | {"lr": self._rate()})
 
     def settings(self, step: int) -> dict[str, Any]:
         """What the kernel of step number `step`, counted from 1, is given."""

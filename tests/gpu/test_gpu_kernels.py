@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigan.kernels.geometry import Geometry
-from minigan.kernels.gpu import GpuKernels
+from minigan.kernels.gpu import GpuKernels, adam_numbers
 from minigan.kernels.reference import ReferenceKernels
 
 pytestmark = pytest.mark.usefixtures("cupy", "races_checked")
@@ -461,11 +461,6 @@ def test_sgd(n, dtype, seed, nesterov, momentum, decay):
 @given(st.integers(1, 600), dtypes, seeds)
 def test_average(n, dtype, seed):
     stepped("average_step", 2, n, dtype, seed, rate=0.1)
-    plain, recorded = values(seed, (n,), dtype)[0], values(seed, (n,), dtype)[0]
-    other = values(seed + 1, (n,), dtype)[0]
-    GPU.average_step(plain, other, 0.1)
-    GPU.average_step(recorded, other, fake_cupy.asarray(np.array([0.1])))
-    np.testing.assert_array_equal(plain.get(), recorded.get())
 
 
 @examples
@@ -479,6 +474,33 @@ def test_rmsprop(n, dtype, seed, decay):
 def test_adam(n, dtype, seed, step, decay, decoupled):
     settings = {"lr": 0.01, "beta1": 0.5, "beta2": 0.999, "eps": 1e-3, "step": step}
     stepped("adam_step", 4, n, dtype, seed, **settings, weight_decay=decay, decoupled=decoupled)
+
+
+SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
+ADAM = {"lr": 0.1, "beta1": 0.5, "beta2": 0.9, "eps": 1e-3, "step": 3, "weight_decay": 0.1, "decoupled": True}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("name", "arrays", "settings", "key", "numbers"),
+    [
+        ("sgd_step", 2, SGD, "lr", [0.1]),
+        ("sgd_step", 3, SGD, "lr", [0.1]),
+        ("rmsprop_step", 3, {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}, "lr", [0.1]),
+        ("adam_step", 4, ADAM, "lr", adam_numbers(**ADAM)),
+        ("average_step", 2, {"rate": 0.1}, "rate", [0.1]),
+    ],
+)
+def test_a_recorded_launch_reads_from_the_device_what_changes(name, arrays, settings, key, numbers, dtype):
+    def stepped(**changed):
+        given = [GPU.absolute(values(i, (700,), dtype)[0]) for i in range(arrays)]
+        without_velocity = [None] if name == "sgd_step" and arrays == 2 else []
+        getattr(GPU, name)(*given, *without_velocity, **settings | changed)
+        return given[0].get()
+
+    on_device = fake_cupy.asarray(np.array(numbers))
+    np.testing.assert_array_equal(stepped(**{key: on_device}), stepped())
+    assert (stepped(**{key: 2 * on_device}) != stepped()).all()
 
 
 def test_a_step_refuses_parameters_with_gaps():
