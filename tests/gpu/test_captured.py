@@ -75,6 +75,7 @@ SETTINGS = {
     "mlp": {"images": PIXELS},
     "mlp wgan": {"images": PIXELS, "objective": "wasserstein", "penalty": "wgan_gp"},
     "acgan": {"images": PIXELS},
+    "wgan-gp": {"images": PIXELS, "batch_size": 2},
 }
 
 

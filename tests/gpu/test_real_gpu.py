@@ -64,11 +64,14 @@ def test_engine_on_the_gpu(cuda, test):
     test(cuda)
 
 
-@pytest.mark.parametrize("preset", ["mlp", "dcgan28", "acgan"])
-def test_a_graph_comes_to_the_weights_of_the_step_itself(cuda, preset):
+@pytest.mark.parametrize(
+    ("preset", "settings"),
+    [("mlp", {}), ("mlp", {"instance_noise": 0.1}), ("dcgan28", {}), ("acgan", {}), ("wgan", {}), ("wgan-gp", {})],
+)
+def test_a_graph_comes_to_the_weights_of_the_step_itself(cuda, preset, settings):
     """Products by cuBLAS and by CuPy may differ in rounding, which grows as Adam's first steps see little but signs."""
     graph, eager = (
-        test_captured.training(cuda, preset, test_captured.PIXELS, batch_size=16, cuda_graph=cuda_graph)
+        test_captured.training(cuda, preset, test_captured.PIXELS, batch_size=16, cuda_graph=cuda_graph, **settings)
         for cuda_graph in (True, False)
     )
     for _ in range(5):
