@@ -37,6 +37,7 @@ CONTESTANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "pytorch-compile": ("pytorch", "PyTorch", {"compiled": True}),
     "pytorch-graph": ("pytorch", "PyTorch", {"graph": True}),
     "tensorflow": ("tensorflow", "TensorFlow", {}),
+    "numpy-by-hand": ("by_hand", "ByHand", {}),
 }
 
 

@@ -21,6 +21,8 @@ class Blockwise:
 
     def empty_like(self, x: np.ndarray, dtype=None) -> np.ndarray:
         """An uninitialised array of the same shape and memory order."""
+        if x.flags.c_contiguous:
+            return self.pool.empty(x.shape, dtype or x.dtype)
         order = memory_order(x) or tuple(range(x.ndim))
         memory = self.pool.empty([x.shape[axis] for axis in order], dtype or x.dtype)
         return memory.transpose(inverse(order))
@@ -31,6 +33,10 @@ class Blockwise:
         Where these differ, channels-last is preferred: activations are.
         The chain is given blocks: the same elements of every operand, about `block` of them at a time.
         """
+        if not self.team.alone and _alike(operands) and operands[0].size <= block:
+            out = self.empty_like(operands[0], dtype)
+            chain(out, *operands)
+            return out
         shape = np.broadcast_shapes(*[np.shape(x) for x in operands])
         full = [x for x in operands if np.shape(x) == shape]
         model = next(
@@ -56,10 +62,15 @@ class Blockwise:
         def run(part: slice) -> None:
             chain(*[view[part] if np.ndim(view) and len(view) == length else view for view in views])
 
-        if len(parts) > 1:
-            self.team.run(run, parts)
-        else:
-            run(slice(0, length))
+        self.team.run(run, parts)
+
+
+def _alike(operands: Sequence) -> bool:
+    """Whether all are arrays of one shape, dtype and order of memory."""
+    x = operands[0]
+    return all(
+        isinstance(y, np.ndarray) and (y.shape, y.strides, y.dtype) == (x.shape, x.strides, x.dtype) for y in operands
+    )
 
 
 def _as_rows(operands: Sequence, shape: tuple[int, ...], order: Order) -> list | None:

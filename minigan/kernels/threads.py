@@ -43,17 +43,17 @@ class ThreadTeam:
     def run(self, function: Callable, items: Iterable) -> list:
         """[function(item) for item in items], on all threads. BLAS runs on one thread meanwhile.
 
-        The first exception ends the run and is raised here. A run inside a run goes one item after the other.
+        The first exception ends the run and is raised here. A single item is no run; one inside a run is serial.
         """
         items = list(items)
-        if not self._running.acquire(blocking=False):
+        if len(items) < 2 or not self._running.acquire(blocking=False):
             return [function(item) for item in items]
         counts = [(library, library.get_num_threads()) for library in self._blas]
         limited = [(library, count) for library, count in counts if count != 1]
         try:
             for library, _ in limited:
                 library.set_num_threads(1)
-            if self.threads == 1 or len(items) == 1:
+            if self.threads == 1:
                 return [function(item) for item in items]
             job = _Job(function, items)
             for _ in range(min(self.threads, len(items)) - 1):
