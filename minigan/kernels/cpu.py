@@ -405,9 +405,14 @@ class CpuKernels(ReferenceKernels):
                 np.multiply(p, 1 - lr * weight_decay, out=p)
             elif weight_decay:
                 g = g + weight_decay * p
-            change = np.multiply(g, 1 - beta1, out=self.pool.empty(g.shape, g.dtype))
-            np.multiply(m, beta1, out=m)
-            np.add(m, change, out=m)
+            change = self.pool.empty(g.shape, g.dtype)
+            if beta1 == 0.5:  # DCGAN's, and so most GANs': halving is exact, so this is the same number
+                np.add(m, g, out=m)
+                np.multiply(m, 0.5, out=m)
+            else:
+                np.multiply(g, 1 - beta1, out=change)
+                np.multiply(m, beta1, out=m)
+                np.add(m, change, out=m)
             np.multiply(g, g, out=change)
             np.multiply(change, 1 - beta2, out=change)
             np.multiply(v, beta2, out=v)

@@ -216,7 +216,7 @@ STEPS = [
     ("sgd_step", 1, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     ("rmsprop_step", 1, {"lr": 0.1, "alpha": 0.99, "eps": 1e-8}),
     ("adam_step", 2, {"lr": 0.1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "step": 3, "decoupled": False}),
-    ("adam_step", 2, {"lr": 0.1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "step": 1, "decoupled": True}),
+    ("adam_step", 2, {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "step": 1, "decoupled": True}),
 ]
 
 
