@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -524,21 +525,22 @@ def _does_not_fit(function: Function, gradient: Tensor, t: Tensor) -> ShapeError
     )
 
 
-def _leading_to(wanted: dict[Tensor, None], outputs: Sequence[Tensor]) -> set[Function]:
+def _leading_to(wanted: dict[Tensor, None], outputs: Sequence[Tensor]) -> set[Function | None]:
     """The Functions behind the outputs through which a wanted Tensor is reached."""
     seen: set[Function] = set()
     stack = [t.creator for t in outputs if t.creator is not None]
     while stack:
         function = stack.pop()
-        if function in seen:
-            continue
-        seen.add(function)
-        _check_alive(function)
-        stack.extend([t.creator for t in function.inputs if t.creator is not None])
-    leading: set[Function] = set()
-    for function in sorted(seen, key=lambda f: f.generation):
-        if any(t in wanted or t.creator in leading for t in function.inputs):
-            leading.add(function)
+        if function not in seen:
+            seen.add(function)
+            _check_alive(function)
+            stack += [t.creator for t in function.inputs if t.creator is not None]
+    leading: set[Function | None] = set()
+    for function in sorted(seen, key=attrgetter("generation")):
+        for t in function.inputs:
+            if t in wanted or t.creator in leading:
+                leading.add(function)
+                break
     return leading
 
 

@@ -253,12 +253,11 @@ class CpuKernels(ReferenceKernels):
         out = self.pool.empty((len(a), b.shape[1]), a.dtype)
         if len(b) == 1:  # (M, 1) x (1, N), which BLAS is slow at
             return np.multiply(a, b, out=out)
+        if not self.team.alone:
+            return np.matmul(a, b, out=out)
         left, right, turned = (a, b, out) if len(a) >= b.shape[1] else (b.T, a.T, out.T)
-        pieces = shares(len(left), out.size * len(b) / PRODUCT) if self.team.alone else []
-        if len(pieces) > 1:
-            self.team.run(lambda rows: np.matmul(left[rows], right, out=turned[rows]), pieces)
-        else:
-            np.matmul(a, b, out=out)
+        pieces = shares(len(left), out.size * len(b) / PRODUCT)
+        self.team.run(lambda rows: np.matmul(left[rows], right, out=turned[rows]), pieces)
         return out
 
     # ----------------------------------------------------------- convolution
