@@ -36,6 +36,7 @@ from contestants.workloads import WORKLOADS
 
 from minigan.backend import default_threads
 from minigan.bench.environment import Bystanders
+from minigan.files import check_writable, replacing
 from minigan.system import describe
 
 
@@ -199,6 +200,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    check_writable(options.json, options.plot)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # read by the contestants' processes as they start
     facts = describe() | {"threads": str(options.threads), "device": options.device}
     for key, value in facts.items():
@@ -222,7 +224,8 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n" + table(rows), flush=True)
     if options.json:
         rows = [row for race_rows in races for row in race_rows]
-        options.json.write_text(json.dumps({"environment": facts, "rows": rows}, indent=1) + "\n")
+        with replacing(options.json) as file:
+            file.write((json.dumps({"environment": facts, "rows": rows}, indent=1) + "\n").encode())
     if options.plot:
         plot(races, facts, options.plot)
     return 0
@@ -231,5 +234,5 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except Disagreement as error:
+    except (Disagreement, OSError) as error:
         sys.exit(f"error: {error}")

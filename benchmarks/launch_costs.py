@@ -22,7 +22,7 @@ from minigan.backend import Backend, cuda_problem, default_threads, get_backend
 from minigan.bench.environment import environment
 from minigan.bench.report import fact
 from minigan.bench.timing import Timing, measure
-from minigan.files import replacing
+from minigan.files import check_writable, replacing
 from minigan.kernels.gpu import GpuKernels
 
 Call = Callable[[], Any]
@@ -148,6 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     if problem and options.device != "cpu":
         print(f"launch_costs.py: {problem}", file=sys.stderr)
         return 2
+    check_writable(options.json)
     backend = get_backend(options.device)
     facts = environment(default_threads(), "float32") | {"device": backend.device}
     for name, value in facts.items():
@@ -171,4 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(f"error: {error}")

@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from minigan.files import replacing
+from minigan.files import locked, replacing
 from minigan.system import describe
 
 RESULTS = Path(__file__).parent / "results"
@@ -23,11 +23,11 @@ def load(name: str) -> list[Record]:
 
 
 def append(name: str, record: Record) -> None:
-    """Add a record, with the machine it was made on. Read again first: another process may have added its own."""
+    """Add a record, with the machine it was made on, to those that this and other processes have added before."""
     machine = {key: value for key, value in describe().items() if key in ("minigan", "software", "processor", "BLAS")}
-    records = [*load(name), {**record, "machine": machine}]
     RESULTS.mkdir(exist_ok=True)
-    with replacing(RESULTS / f"{name}.json") as file:
+    with locked(RESULTS), replacing(RESULTS / f"{name}.json") as file:
+        records = [*load(name), {**record, "machine": machine}]
         file.write(("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n").encode())
 
 

@@ -20,16 +20,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan import nn
 from minigan.backend import configure_cpu, default_threads
 from minigan.bench.environment import Bystanders, environment
 from minigan.bench.report import fact, milliseconds, quartiles
 from minigan.bench.timing import Timing, measure
 from minigan.bench.training import prepare
 from minigan.bench.workloads import batch_sizes
-from minigan.files import replacing
+from minigan.files import check_writable, replacing
 from minigan.gan import presets
 from minigan.gan.config import DEFAULT_PRESET
+from minigan.gan.presets.convolutional import compact_discriminator, compact_generator
 from minigan.kernels.reference import ReferenceKernels
 from minigan.profile import Profile
 
@@ -66,26 +66,8 @@ def pair(width: int) -> str:
     def build(config: Any, streams: presets.Streams) -> presets.Players:
         rng = streams["init"]
         return {
-            "generator": nn.Sequential(
-                nn.Linear(config.latent_size, 7 * 7 * 2 * width, bias=False, rng=rng),
-                nn.Unflatten(1, (2 * width, 7, 7)),
-                nn.BatchNorm2d(2 * width),
-                nn.ReLU(),
-                nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False, rng=rng),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-                nn.ConvTranspose2d(width, 1, 4, stride=2, padding=1, rng=rng),
-                nn.Tanh(),
-            ),
-            "discriminator": nn.Sequential(
-                nn.Conv2d(1, width, 4, stride=2, padding=1, rng=rng),
-                nn.LeakyReLU(0.2),
-                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False, rng=rng),
-                nn.BatchNorm2d(2 * width),
-                nn.LeakyReLU(0.2),
-                nn.Flatten(),
-                nn.Linear(7 * 7 * 2 * width, 1, rng=rng),
-            ),
+            "generator": compact_generator(config.latent_size, 1, rng, width=width),
+            "discriminator": compact_discriminator(1, rng, width=width),
         }
 
     name = f"dcgan of width {width}"
@@ -228,6 +210,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    check_writable(options.json, options.plot)
     facts = environment(options.threads, "float32")
     for name, value in facts.items():
         print(fact(name, value))
@@ -251,4 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(f"error: {error}")

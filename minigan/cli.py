@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import warnings
 from typing import NoReturn
@@ -32,7 +33,12 @@ def main(argv: list[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_, **__: _say(command, f"warning: {message}")
         try:
             args = _parser(command).parse_args(argv)
-            return args.run(args)
+            code = args.run(args)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # whoever reads the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141  # 128 + SIGPIPE
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
             _say(command, _one_line(error))
             return 2

@@ -10,7 +10,7 @@ from .backend import Backend
 class ExplainedMemory:
     """A context, to be entered as often as one likes, in which CuPy's OutOfMemoryError says what would fit.
 
-    batch_size: of what is done inside. What is in use when the context is made does not depend on it.
+    batch_size: of the work inside; memory already in use is taken not to grow with it.
     """
 
     def __init__(self, backend: Backend, batch_size: int):

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -303,7 +304,7 @@ def test_help_names_every_setting(run):
         (("--out", ""), "--out is the directory of the run, but what was given is empty"),
         (("--data", ""), "the name of the data set is empty"),
         (("--data", "nowhere"), "unknown data set 'nowhere' (no such file or folder): known are mnist"),
-        (("--batch-size", 21), "batch size 21 with a data set of 20"),
+        (("--batch-size", 21), "21 images a step from a data set of 20"),
         (("--batch-size", 0), "batch_size must be 1 or more, got 0"),
         (("--batch-size", "many"), "argument --batch-size: invalid int value: 'many'"),
         (("--lr", "fast"), "argument --lr: invalid float value: 'fast'"),
@@ -494,6 +495,41 @@ def test_a_resume_after_config_json_was_edited(refused, trained):
     for text in ("[]", "3", '"preset"'):
         path.write_text(text)
         assert "out/config.json is not a configuration" in refused(*RESUME)
+
+
+def test_files_that_are_not_the_runs_own_are_left_alone(run, tmp_path, trained):
+    for folder, ending in (("checkpoints", "npz"), ("samples", "png")):
+        path = trained / folder / f"step_00000003.{ending}"
+        path.with_stem("step_best").write_bytes(path.read_bytes())
+    code, output, _ = run(*RESUME, "--steps", 9)
+    assert code == 0 and "removed" not in output
+    names = [*(f"step_0000000{step}.npz" for step in (3, 6, 8, 9)), "step_best.npz"]
+    assert checkpoints(trained) == names
+    with Image.open(trained / "progress.gif") as gif:
+        assert gif.n_frames == 5
+
+
+@pytest.mark.parametrize("thrown_away", [["samples"], ["samples", "checkpoints"]])
+def test_folders_that_were_thrown_away_are_made_again(run, trained, thrown_away):
+    for name in thrown_away:
+        shutil.rmtree(trained / name)
+    assert run(*RESUME, "--steps", 9)[0] == 0
+    assert checkpoints(trained)[-1] == "step_00000009.npz"
+
+
+@pytest.mark.parametrize("row", ["8,1", "8,1,2", "8,one,2,3,4,5,6,7"])
+def test_a_metrics_csv_that_was_changed(refused, trained, row):
+    path = trained / "metrics.csv"
+    path.write_text(path.read_text() + row + "\n")
+    assert "out/metrics.csv was changed: expected the columns step,images,seconds first" in refused(
+        *RESUME, "--steps", 9
+    )
+
+
+def test_output_that_nobody_reads():
+    line = f"{shlex.quote(sys.executable)} -m minigan info | head -n 1"
+    ended = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=Path(mg.__file__).parents[1])
+    assert ended.stdout.startswith("minigan") and ended.stderr == ""
 
 
 def test_a_resume_of_what_is_no_run(refused, tmp_path):

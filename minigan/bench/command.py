@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..backend import cuda_problem, default_threads
+from ..files import check_writable
 from ..gan import presets
 from ..kernels.convolutions import ALGORITHMS
 from ..memory import ExplainedMemory
@@ -57,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
     """0; with --compare 1 when anything became slower."""
     figures = [f"--{name}" for name in ("seconds", "json", "plot") if getattr(args, name) is not None]
     if args.compare:
-        names = ("device", "workloads", "batch_sizes", "threads", "profile")
-        given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
+        defaults = {"precision": "float32", "conv_algorithm": "auto", "profile": False}
+        names = ("device", "workloads", "batch_sizes", "threads", *defaults)
+        given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) != defaults.get(name)]
         if given + figures:
             raise ValueError(f"--compare reads two files of figures: leave {', '.join(given + figures)} out")
         text, slower = compare(*[Results.load(path) for path in args.compare])
@@ -67,15 +70,13 @@ def run(args: argparse.Namespace) -> int:
     if args.profile and figures:
         raise ValueError(f"--profile prints tables of its own: leave {', '.join(figures)} out")
     seconds = SECONDS if args.seconds is None else args.seconds
-    if not seconds > 0:
-        raise ValueError(f"--seconds is the time for each figure, more than 0; got {seconds}")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"--seconds is the time for each figure, more than 0 and finite; got {seconds}")
     devices, missing = _devices(args)
     sizes = batch_sizes(_names(args.batch_sizes)) if args.batch_sizes is not None else None
     if args.profile:
         return _profile(args, devices, sizes)
-    for path in (args.json, args.plot):
-        if path and not path.parent.is_dir():
-            raise ValueError(f"{path.parent} is not a directory, so {path.name} cannot be written there")
+    check_writable(args.json, args.plot)
     if args.plot:
         check_matplotlib()
     workloads = select(_names(args.workloads) if args.workloads is not None else DEFAULT)

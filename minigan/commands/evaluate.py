@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     others = _scores_of(Run.open(args.against)) if args.against else None
     device, _ = choose_device("auto")
     algorithm, state = run.load(device, args.checkpoint)
-    judge = evaluator(algorithm.config, args.samples, args.seed, device)
+    config = algorithm.config.replace(data=run.config().data)  # the data may have moved since the checkpoint
+    judge = evaluator(config, args.samples, args.seed, device)
     fakes = judge.fakes(algorithm)
     scores = judge.scores(fakes)
     differences = {} if others is None else {score.name: _difference(score, others, args.against) for score in scores}
@@ -57,7 +58,10 @@ def _scores_of(run: Run) -> dict[str, Score]:
     path = run.directory / SCORES
     if not path.is_file():
         raise ValueError(f"{run.directory} has no {SCORES} to compare with: run minigan evaluate {run.directory} first")
-    return {score["name"]: Score(**score) for score in json.loads(path.read_text())["scores"]}
+    try:
+        return {score["name"]: Score(**score) for score in json.loads(path.read_text())["scores"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no scores ({error}): run minigan evaluate {run.directory} again") from None
 
 
 def _difference(score: Score, others: dict[str, Score], origin: str) -> float:

@@ -112,13 +112,13 @@ def _resumed(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path
         warnings.warn(f"{config.data} holds other data than when the checkpoint was made", ConfigWarning, stacklevel=2)
     if config.steps < step:
         raise ValueError(f"the run has done {step} steps already, and cannot end at step {config.steps}")
-    trainer = Trainer(config, algorithm, dataset, step=step)
+    trainer = Trainer(config, algorithm, dataset, step=step, remembered=state.get("reporters"))
     evaluation = _evaluation(config, device)
     later = reporters.later(run.checkpoint_paths(), step)
     if later:
         names = ", ".join(path.stem for path in later)
         print(f"back to step {step}: later samples and checkpoints are removed ({names})")
-    run.save_config(config)
+    run.make_folders()
     return _with_reporters(trainer, run, evaluation), run.directory
 
 
@@ -163,12 +163,12 @@ def _with_reporters(trainer: Trainer, run: Run, evaluation: list[reporters.Evalu
     print(f"{config.preset} on {amount} of {config.data}, {config.objective}, into {run.directory}")
     trainer.reporters = [
         *evaluation,
+        reporters.Metrics(run.metrics_path),  # may refuse the directory, so before all that shows or changes anything
         reporters.Progress(),
         Diagnosis(run.directory / "diagnosis.txt"),
-        reporters.Metrics(run.metrics_path),
         reporters.LossPlot(run),
         reporters.Pictures(run),
-        reporters.Checkpoints(run),  # last: all that comes before a checkpoint is on the disk by then
+        reporters.Checkpoints(run),  # last: all that comes before a checkpoint is written by then
     ]
     return trainer
 
@@ -190,8 +190,11 @@ class _StopOnSignal:
 
     def handle(self, number: int, _: Any) -> None:
         self.trainer.stopping, self.received = True, signal.Signals(number)
-        self.__exit__()
+        self.restore()
 
     def __exit__(self, *_: Any) -> None:
+        self.restore()
+
+    def restore(self) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)

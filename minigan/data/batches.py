@@ -15,7 +15,7 @@ class Batches:
 
     def __init__(self, size: int, batch_size: int, seed: int) -> None:
         if not 1 <= batch_size <= size:
-            raise ValueError(f"batch size {batch_size} with a data set of {size}: expected 1 <= batch size <= {size}")
+            raise ValueError(f"{batch_size} images a step from a data set of {size}: expected 1 to {size}")
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self.per_epoch = size // batch_size
         self._epoch = -1  # the epoch whose order is kept, so that a step costs microseconds

@@ -40,11 +40,10 @@ def load_idx_folder(folder: str | Path, split: str = "train") -> tuple[np.ndarra
     return images, labels
 
 
-def is_idx_folder(folder: Path) -> bool:
-    """Whether the folder has at least one of the files that `load_idx_folder` reads."""
-    return any(
-        (folder / (name + ending)).is_file() for names in FILES.values() for name in names for ending in ("", ".gz")
-    )
+def is_idx_folder(folder: Path, *splits: str) -> bool:
+    """Whether the folder has at least one of the files that `load_idx_folder` reads for these splits (all)."""
+    names = [name for split in splits or FILES for name in FILES[split]]
+    return any((folder / (name + ending)).is_file() for name in names for ending in ("", ".gz"))
 
 
 def _find(folder: Path, name: str) -> Path:

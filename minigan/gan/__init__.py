@@ -1,4 +1,4 @@
-"""The products: objectives, models as presets, the training algorithm, the trainer and what listens to it."""
+"""What trains a GAN: objectives, models as presets, the training algorithm, the trainer and what listens to it."""
 
 from . import objectives, penalties, presets
 from .acgan import ACGAN

@@ -32,7 +32,7 @@ def option(
     """A field of the configuration and an option of the command line, in a group of its --help.
 
     choices: the names it may be; least, below: a number must be at least and less than these; resumable: a resumed
-    run may change it (its bits do not depend on it, but for those of another device or another arithmetic).
+    run may change it (its bits depend on it only through the device and the arithmetic).
     """
     return field(
         default=default,
@@ -73,7 +73,7 @@ class Config:
     lr_discriminator: float = learning(2e-4, "learning rate of the discriminator", least=0)
     lr_schedule: str = learning(
         "constant",
-        "of both learning rates: constant, linear or cosine (to 0 at the last step), step (times lr_decay every "
+        "of both learning rates: constant, linear or cosine (0 once all steps are done), step (times lr_decay every "
         "lr_decay_every steps)",
         choices=tuple(schedules.ALL),
     )

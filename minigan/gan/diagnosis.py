@@ -7,9 +7,10 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -36,7 +37,7 @@ class Observation:
     """What is read at a logged step. Spreads and distances are in units of the real samples' spread."""
 
     step: int
-    loss: float  # of the discriminator, penalties left out, over that of an undecided one; nan where that is 0
+    loss: float  # the discriminator's without penalties, divided by an undecided discriminator's (nan where that is 0)
     gap: float  # mean C(x) - mean C(G(z)), in standard deviations of all these logits
     push: float  # d loss / dC(G(z)) - d loss / dC(x) of the discriminator: positive where a step widens the gap
     pull: float  # mean |d loss / dC(G(z))| of the generator, over the same before an undecided discriminator
@@ -155,8 +156,8 @@ FINDINGS = (
 class Diagnosis(Reporter):
     """Tells each finding once: on stderr, and in a file, from which a resumed run drops what it has yet to come to.
 
-    Reads the device at logged steps only, when the training loop has waited for it anyway, and takes nothing from the
-    run's own random streams: a run with a diagnosis computes the same bits as one without.
+    Reads the device at the first step, and at logged steps, when the training loop has waited for it anyway; takes
+    nothing from the run's own random streams: a run with a diagnosis computes the same bits as one without.
     """
 
     def __init__(self, path: Path | None = None):
@@ -177,6 +178,24 @@ class Diagnosis(Reporter):
         batches = -(-SAMPLES // trainer.config.images_per_step)
         real = np.concatenate([trainer.batch(step).images.numpy() for step in range(batches)])
         self.unit = _spread(real.reshape(len(real), -1))
+
+    def state_dict(self) -> dict[str, Any]:
+        window = {f.name: np.array([getattr(o, f.name) for o in self.window]) for f in fields(Observation)}
+        return {
+            "gradients": np.array(self.gradients),
+            "best_spread": self.best_spread,
+            "window": window,
+            "random": self.rng.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not state:
+            return
+        window = state["window"]
+        rows = zip(*window.values(), strict=True)
+        self.window.extend(Observation(**dict(zip(window, row, strict=True))) for row in rows)
+        self.gradients, self.best_spread = state["gradients"].tolist(), state["best_spread"]
+        self.rng.load_state_dict(state["random"])
 
     def after_step(self, trainer: Trainer, report: Report) -> None:
         first = not self.gradients  # a minimax generator may be starved before the first logged step

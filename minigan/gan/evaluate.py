@@ -83,9 +83,9 @@ class Digits(Evaluator):
         preset = presets.get(config.preset)
         check_shape(preset.shape)
         self.has_classes = config.data == "mnist"
-        split = "test" if self.has_classes or is_idx_folder(Path(config.data)) else "train"
+        split = "test" if self.has_classes or is_idx_folder(Path(config.data), "test") else "train"
         self.train = data.load_dataset(config.data, channels=1)
-        self.real = data.load_dataset(config.data, channels=1, split=split)
+        self.real = data.load_dataset(config.data, channels=1, split=split) if split == "test" else self.train
         if len(self.real) < FEWEST:
             raise ValueError(
                 f"the {split} images of {config.data} are {len(self.real):,}, too few to be scored against: KID "
@@ -100,10 +100,16 @@ class Digits(Evaluator):
                 f"the {split} images of {config.data} are {len(self.real):,}, but {samples:,} fakes are held against "
                 f"as many real images: give --samples {len(self.real)} or fewer"
             )
-        self.basis: Protocol = {"data": f"{self.real.name} {split}", "extractor": extractor_name()}
+        self.basis: Protocol = {"data": f"{self.identity(self.real)} {split}", "extractor": extractor_name()}
+        binned = self.some(self.train, min(self.samples, len(self.train)))
+        self.bins = metrics.fit_bins(binned, 100, rng=self.rng())  # refuses images too few of which differ
         self.names = ["FID", "KID", *metrics.PRDC._fields, "NDB/K"]
         if self.has_classes:
             self.names += ["inception score", "classes covered", "smallest class"]
+
+    def identity(self, dataset: data.Dataset) -> str:
+        """Its name; of data that are not in the package, whose names tell nothing, also the checksum."""
+        return dataset.name if self.has_classes else f"{dataset.name} {dataset.checksum:08x}"
 
     def some(self, dataset: data.Dataset, count: int) -> np.ndarray:
         """That many images of a data set, drawn without replacement: uint8 (count, 1, 28, 28)."""
@@ -113,10 +119,6 @@ class Digits(Evaluator):
     def real_features(self) -> np.ndarray:
         return digit_features(self.some(self.real, self.samples), self.backend).features
 
-    @cached_property
-    def bins(self) -> metrics.Bins:
-        return metrics.fit_bins(self.some(self.train, min(self.samples, len(self.train))), 100, rng=self.rng())
-
     def scores(self, fakes: np.ndarray) -> list[Score]:
         fakes = images.to_uint8(fakes)
         features, probabilities = digit_features(fakes, self.backend)
@@ -125,12 +127,12 @@ class Digits(Evaluator):
         spread = kid.std if len(features) > FEWEST else None  # else every subset is the whole
         prdc = metrics.precision_recall_density_coverage(self.real_features, features, k=5)
         ndb = metrics.compare_bins(self.bins, fakes, significance=0.05)
-        bins: Protocol = {"data": f"{self.train.name} train", "bins of": int(self.bins.counts.sum()), "K": 100}
+        binned: Protocol = {"data": f"{self.identity(self.train)} train", "bins of": int(self.bins.counts.sum())}
         return [
             self.score("FID", fid, self.basis),
             self.score("KID", kid.mean, self.basis | {"subsets": 100, "subset size": FEWEST}, spread),
             *(self.score(name, value, self.basis | {"k": 5}) for name, value in prdc._asdict().items()),
-            self.score("NDB/K", ndb.share, bins | {"significance": 0.05}),
+            self.score("NDB/K", ndb.share, binned | {"K": 100, "significance": 0.05}),
             *(self.class_scores(probabilities) if self.has_classes else []),
         ]
 

@@ -17,7 +17,7 @@ from .. import images
 from ..data import Points
 from ..files import replacing
 from .evaluate import Evaluator
-from .run import Run
+from .run import Run, numbered
 from .sampling import picture
 from .trainer import Reporter, Trainer
 
@@ -69,9 +69,11 @@ class Metrics(Reporter):
         if self.path.exists():
             lines = self.path.read_text().splitlines(keepends=True)
             whole = [line.split(",") for line in lines if line.endswith("\n")]  # a killed run may leave half a line
-            if whole and (whole[0][:3] != FIRST_COLUMNS or not all(row[0].isdigit() for row in whole[1:])):
+            if whole and (whole[0][:3] != FIRST_COLUMNS or not all(_is_row(row, whole[0]) for row in whole[1:])):
                 columns = ",".join(FIRST_COLUMNS)
-                raise ValueError(f"{self.path} was changed: expected the columns {columns} first, and numbers below")
+                raise ValueError(
+                    f"{self.path} was changed: expected the columns {columns} first, and below a number in every column"
+                )
             kept = [row for row in whole[1:] if int(row[0]) <= trainer.step]
             with replacing(self.path) as file:
                 file.write("".join(",".join(row) for row in [*whole[:1], *kept]).encode())
@@ -90,6 +92,14 @@ class Metrics(Reporter):
             os.truncate(self.path, size)  # no half of a row stays
             error.filename = str(self.path)
             raise
+
+
+def _is_row(row: list[str], header: list[str]) -> bool:
+    """Whether a row of metrics.csv has a step and as many numbers as there are columns."""
+    try:
+        return len([float(number) for number in row]) == len(header) and row[0].isdecimal()
+    except ValueError:
+        return False
 
 
 class Evaluation(Reporter):
@@ -147,7 +157,7 @@ class Pictures(Reporter):
         images.save_png(picture(trainer.config, fakes, columns), self.run.samples / f"step_{trainer.step:08d}.png")
 
     def finish(self, trainer: Trainer) -> None:
-        frames = [_read(path) for path in sorted(self.run.samples.glob("step_*.png"))]
+        frames = [_read(path) for path in numbered(self.run.samples.glob("step_*.png")).values()]
         if frames:  # the user may have thrown them away
             images.save_gif(frames, self.run.gif_path)
 
@@ -160,7 +170,8 @@ def _read(path: Path) -> Image.Image:
 class Checkpoints(Reporter):
     """checkpoints/: the whole state every config.checkpoint_every steps and at the end, never one that diverged.
 
-    A run that goes on from an earlier step drops the later ones: what continues it next shall not take them up.
+    A run that goes on from an earlier step drops the later ones, so that the next --resume does not start from them,
+    and only then writes its configuration: all other reporters have started.
     """
 
     def __init__(self, run: Run):
@@ -169,6 +180,7 @@ class Checkpoints(Reporter):
     def start(self, trainer: Trainer) -> None:
         for path in later(self.run.checkpoint_paths(), trainer.step):
             path.unlink()
+        self.run.save_config(trainer.config)
 
     def after_step(self, trainer: Trainer, report: Any) -> None:
         if trainer.step % trainer.config.checkpoint_every == 0:
@@ -180,13 +192,18 @@ class Checkpoints(Reporter):
 
     def save(self, trainer: Trainer) -> None:
         trainer.check_parameters()
-        self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm, trainer.dataset.checksum)
+        self.run.save_checkpoint(
+            trainer.step,
+            trainer.config,
+            trainer.algorithm,
+            trainer.dataset.checksum,
+            reporters={type(reporter).__name__: reporter.state_dict() for reporter in trainer.reporters},
+        )
 
 
 def later(paths: Iterable[Path], step: int) -> list[Path]:
-    """Those files step_N that are of a later step; a name with no number is not of the run's making."""
-    numbers = {path: path.stem.removeprefix("step_") for path in paths}
-    return [path for path, number in numbers.items() if number.isdigit() and int(number) > step]
+    """Those files step_N that are of a later step."""
+    return [path for number, path in numbered(paths).items() if number > step]
 
 
 class LossPlot(Reporter):

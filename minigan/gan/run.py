@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .. import checkpoint
 from ..backend import Backend
-from ..files import replacing
+from ..files import locked, replacing
 from .algorithm import GAN
 from .algorithms import create
 from .config import Config
 from .contradictions import ConfigWarning
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 class Run:
@@ -51,7 +45,7 @@ class Run:
 
     @classmethod
     def create(cls, directory: str | Path | None, config: Config) -> Run:
-        """A new run: in `directory`, which must not exist or be empty, or (None) in the next number under runs/."""
+        """A new run: in `directory`, which must be new or empty, or (None) in the next number under runs/."""
         run = cls(_next_number(Path("runs")) if directory is None else directory)
         taken = ValueError(f"{run.directory} exists already: choose another --out, or add --resume to continue it")
         if run.directory.exists() and not run.directory.is_dir():
@@ -61,8 +55,7 @@ class Run:
             if any(run.directory.iterdir()):
                 raise taken
             run.save_config(config)  # on a full disk only an empty directory stays, which can be used again
-            run.samples.mkdir()
-            run.checkpoints.mkdir()
+            run.make_folders()
         return run
 
     @classmethod
@@ -73,23 +66,20 @@ class Run:
             raise ValueError(f"{directory} is not a run: it has no config.json (minigan train makes one)")
         return run
 
+    def make_folders(self) -> None:
+        """Those for samples and checkpoints, where they are missing."""
+        self.samples.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Inside, no other process can claim this directory (where the system has such locks)."""
-        if fcntl is None:
-            yield
-            return
-        directory = os.open(self.directory, os.O_RDONLY)
-        try:
+        with ExitStack() as claim:
             try:
-                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                claim.enter_context(locked(self.directory, wait=False))
             except BlockingIOError:
                 raise ValueError(f"another process trains in {self.directory}: wait until it ends") from None
-            except OSError:
-                pass  # a file system without locks
             yield
-        finally:
-            os.close(directory)
 
     def save_config(self, config: Config) -> None:
         with replacing(self.config_path) as file:
@@ -101,15 +91,18 @@ class Run:
     def checkpoint_path(self, step: int) -> Path:
         return self.checkpoints / f"step_{step:08d}.npz"
 
-    def save_checkpoint(self, step: int, config: Config, algorithm: GAN, data: int) -> Path:
-        """Both players, both optimizers, random streams, step, configuration and checksum of the data, in one file."""
+    def save_checkpoint(self, step: int, config: Config, algorithm: GAN, data: int, **more: Any) -> Path:
+        """Both players, both optimizers, random streams, step, configuration and checksum of the data, in one file.
+
+        more: what else is to be found there.
+        """
         path = self.checkpoint_path(step)
-        checkpoint.save(path, {"step": step, "config": vars(config), "data": data, **algorithm.state_dict()})
+        checkpoint.save(path, {"step": step, "config": vars(config), "data": data, **algorithm.state_dict(), **more})
         return path
 
     def checkpoint_paths(self) -> list[Path]:
         """From the first to the latest; none if the run was killed before its first."""
-        return sorted(self.checkpoints.glob("step_*.npz"))
+        return list(numbered(self.checkpoints.glob("step_*.npz")).values())
 
     def latest_checkpoint(self) -> Path:
         paths = self.checkpoint_paths()
@@ -129,6 +122,12 @@ class Run:
         except KeyError as error:
             raise ValueError(f"{path} is a checkpoint, but not one of a run: it has no {error}") from None
         return algorithm, state
+
+
+def numbered(paths: Iterable[Path]) -> dict[int, Path]:
+    """The files step_N by N, in order; a name with no number is not of the run's making."""
+    numbers = {path.stem.removeprefix("step_"): path for path in paths}
+    return dict(sorted((int(number), path) for number, path in numbers.items() if number.isdecimal()))
 
 
 def _next_number(parent: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from ..autograd import Tensor
 from ..data import Dataset, Points
@@ -17,7 +18,7 @@ from .report import Report
 
 
 class Diverged(ArithmeticError):
-    """A loss is not finite: going on is useless."""
+    """A loss or a parameter is not finite: going on is useless."""
 
 
 class Reporter:
@@ -32,12 +33,22 @@ class Reporter:
     def log(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         """Every config.log_every steps, with the numbers of the report."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know of the steps before: part of its checkpoints."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """After `start`, where training goes on from a checkpoint."""
+
     def finish(self, trainer: Trainer) -> None:
         """After the last step, also when training was stopped or failed (trainer.failed); the last reporter first."""
 
 
 class Trainer:
-    """Runs `algorithm` on `dataset` from `step` to config.steps."""
+    """Runs `algorithm` on `dataset` from `step` to config.steps.
+
+    remembered: class of a reporter -> its state at that step.
+    """
 
     def __init__(
         self,
@@ -46,9 +57,10 @@ class Trainer:
         dataset: Dataset | Points,
         reporters: Sequence[Reporter] = (),
         step: int = 0,
+        remembered: dict[str, dict[str, Any]] | None = None,
     ):
         self.config, self.algorithm, self.dataset, self.reporters = config, algorithm, dataset, reporters
-        self.step = step
+        self.step, self.remembered = step, remembered or {}
         self._check_labels()
         try:
             self.batches = dataset.batches(config.images_per_step, config.seed, algorithm.backend.asarray)
@@ -67,6 +79,7 @@ class Trainer:
         with ExitStack() as finishing:  # a reporter that fails does not keep the others from finishing
             for reporter in self.reporters:
                 reporter.start(self)
+                reporter.load_state_dict(self.remembered.get(type(reporter).__name__, {}))
                 finishing.callback(reporter.finish, self)
             try:
                 while self.step < self.config.steps and not self.stopping:

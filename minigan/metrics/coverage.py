@@ -21,7 +21,8 @@ class PRDC(NamedTuple):
 def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int = 5) -> PRDC:
     """How real and fake features lie in each other's k-nearest-neighbour balls.
 
-    The ball of a sample reaches to its k-th neighbour in its own set.
+    The ball of a sample reaches to its k-th neighbour in its own set. Precision and recall count what lies on its
+    surface, density and coverage do not.
 
         precision   share of fakes in the ball of at least one real sample
         recall      share of real samples in the ball of at least one fake
@@ -46,9 +47,9 @@ def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int =
         for columns in blocks(len(fake), COLUMNS):
             squared = squared_distances(real[rows], fake[columns])
             in_real_ball = squared < real_reach[rows, None]
-            precise[columns] |= in_real_ball.any(axis=0)
+            precise[columns] |= (squared <= real_reach[rows, None]).any(axis=0)
             covered[rows] |= in_real_ball.any(axis=1)
-            recalled[rows] |= (squared < fake_reach[columns]).any(axis=1)
+            recalled[rows] |= (squared <= fake_reach[columns]).any(axis=1)
             hits += int(np.count_nonzero(in_real_ball))
     return PRDC(
         precision=float(precise.mean()),

@@ -47,7 +47,7 @@ def nearest_rows(samples: np.ndarray, reference: np.ndarray, k: int) -> tuple[np
             near_indices.append(near + columns.start)
             near_squared.append(np.take_along_axis(tile, near, axis=1))
         candidates, distances = np.hstack(near_indices), np.hstack(near_squared)
-        order = np.lexsort((candidates, distances), axis=1)[:, :k]  # at equal distance the lower index first
+        order = np.lexsort((candidates, distances), axis=1)[:, :k]  # at equal distance the lower index of those kept
         indices[rows] = np.take_along_axis(candidates, order, axis=1)
         squared[rows] = np.take_along_axis(distances, order, axis=1)
     return indices, squared

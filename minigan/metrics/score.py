@@ -33,7 +33,7 @@ class Score:
                 raise ValueError(f"{self.name}: protocol entry {key} is {entry!r}: give text, a Python number or None")
 
     def __str__(self) -> str:
-        """FID 32.9 (N 10000, extractor lenet, batch norm eval)"""
+        """FID 32.9 (N 10000, seed 0, batch norm running statistics, data mnist test, extractor digits-ecc9e270)"""
         spread = "" if self.spread is None else f" ± {self.spread:.2g}"
         protocol = ", ".join(f"{key} {entry}" for key, entry in self.protocol.items())
         return f"{self.name} {self.value:.4g}{spread} ({protocol})"

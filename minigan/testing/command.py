@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..backend import get_backend
+from ..files import check_writable, replacing
 from .catalog import CATALOG
 from .check import Errors, check_example, kernels
 from .mutant import EXAMPLES, Mutant
@@ -48,12 +49,14 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--mutants checks {own}: leave {', '.join(given)} out")
     args = argparse.Namespace(**{**DEFAULTS, **vars(args)})
     names = _chosen(args.ops)
+    check_writable(args.json)
     get_backend(args.device)  # an unknown device is refused before the work begins
     with kernels(args.kernels):
         rows: list[Any] = list(_killed(names) if args.mutants else _checked(names, args))
     print(_mutant_table(rows) if args.mutants else _gradient_table(rows, args.order))
     if args.json:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        with replacing(args.json) as file:
+            file.write((json.dumps([asdict(row) for row in rows], indent=1) + "\n").encode())
     return 0 if all(row.passed for row in rows) else 1
 
 

@@ -46,7 +46,7 @@ def test_the_first_index_is_uniform():
 
 @pytest.mark.parametrize("batch_size", [11, 0, -1])
 def test_a_batch_that_does_not_fit_the_data_set_is_refused(batch_size):
-    message = f"batch size {batch_size} with a data set of 10: expected 1 <= batch size <= 10"
+    message = f"{batch_size} images a step from a data set of 10: expected 1 to 10"
     with pytest.raises(ValueError, match=message):
         Batches(10, batch_size, 0)
 

@@ -132,6 +132,24 @@ def test_a_resumed_run_tells_again_what_it_has_yet_to_come_to(tmp_path):
     assert watched(config, path=path)[0] == set()
 
 
+def test_a_resumed_run_remembers_what_it_has_seen():
+    config = points(steps=30, log_every=2)
+    dataset = presets.get(config.preset).load_data(config.data)
+
+    def trained(algorithm, step, steps, remembered=None):
+        diagnosis = Diagnosis()
+        Trainer(config.replace(steps=steps), algorithm, dataset, [diagnosis], step, remembered).run()
+        return diagnosis.state_dict()
+
+    whole = trained(create(config, "cpu"), 0, 30)
+    parts = create(config, "cpu")
+    resumed = trained(parts, 13, 30, {"Diagnosis": trained(parts, 0, 13)})
+    assert resumed["random"] == whole["random"] and resumed["best_spread"] == whole["best_spread"]
+    np.testing.assert_array_equal(resumed["gradients"], whole["gradients"])
+    for name, values in whole["window"].items():
+        np.testing.assert_array_equal(resumed["window"][name], values)
+
+
 def test_watching_changes_no_bit():
     config = points(steps=12, log_every=3)
     dataset = presets.get(config.preset).load_data(config.data)
@@ -147,7 +165,7 @@ def test_watching_changes_no_bit():
     assert alone["streams"] == observed["streams"]
 
 
-def test_nothing_is_read_between_logged_steps(monkeypatch):
+def test_nothing_is_read_between_logged_steps():
     config = points(steps=20, log_every=5)
     algorithm = create(config, "cpu")
     trainer = Trainer(config, algorithm, presets.get(config.preset).load_data(config.data), [diagnosis := Diagnosis()])

@@ -135,7 +135,7 @@ def test_the_batch_of_a_step_is_the_same_whenever_it_is_asked_for(make):
 
 
 def test_a_batch_larger_than_the_data_is_refused(make):
-    with pytest.raises(ValueError, match="batch size 21 with a data set of 20"):
+    with pytest.raises(ValueError, match="21 images a step from a data set of 20"):
         make(batch_size=21)
 
 

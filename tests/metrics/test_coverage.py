@@ -20,9 +20,8 @@ def by_definition(real, fake, k):
 
     between = distances(real, fake)
     in_real = between < radii(real)[:, None]
-    in_fake = between < radii(fake)
-    precision = np.mean([in_real[:, j].any() for j in range(len(fake))])
-    recall = np.mean([in_fake[i].any() for i in range(len(real))])
+    precision = np.mean([(between[:, j] <= radii(real)).any() for j in range(len(fake))])
+    recall = np.mean([(between[i] <= radii(fake)).any() for i in range(len(real))])
     density = np.mean([in_real[:, j].sum() / k for j in range(len(fake))])
     covered = np.mean([in_real[i].any() for i in range(len(real))])
     return precision, recall, density, covered
@@ -69,6 +68,12 @@ def test_equal_distributions():
     expected = 1 - np.prod((n - np.arange(1, k + 1)) / (2 * n - np.arange(1, k + 1)))
     assert np.mean([score.density for score in scores]) == pytest.approx(1, abs=0.02)
     assert np.mean([score.coverage for score in scores]) == pytest.approx(expected, abs=0.005)
+
+
+def test_a_sample_on_the_rim_counts_for_precision_and_recall_alone():
+    """Kynkäänniemi et al. 2019, equation 1, has at most; Naeem et al. 2020 and their code less."""
+    copies = np.repeat(np.arange(4.0)[:, None], 6, axis=0)  # balls of radius 0
+    assert precision_recall_density_coverage(copies, copies.copy(), k=5) == (1, 1, 0, 0)
 
 
 def test_distant_sets_share_nothing():

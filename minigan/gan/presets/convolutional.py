@@ -10,33 +10,35 @@ from ..config import Config
 from .preset import Players, Preset, Streams, initialised, normal_002
 
 
-def compact_generator(inputs: int, channels: int, rng: Generator, squash: type[nn.Module] = nn.Tanh) -> nn.Sequential:
-    """(N, inputs) -> (N, channels, 28, 28): dense to 7x7x128, then 4x4 kernels of stride 2 to 64 and the image."""
+def compact_generator(
+    inputs: int, channels: int, rng: Generator, squash: type[nn.Module] = nn.Tanh, width: int = 64
+) -> nn.Sequential:
+    """(N, inputs) -> (N, channels, 28, 28): dense to 2 width of 7x7, then stride 2 to width and the image."""
     return nn.Sequential(
-        nn.Linear(inputs, 7 * 7 * 128, bias=False, rng=rng),
-        nn.Unflatten(1, (128, 7, 7)),
-        nn.BatchNorm2d(128),
+        nn.Linear(inputs, 7 * 7 * 2 * width, bias=False, rng=rng),
+        nn.Unflatten(1, (2 * width, 7, 7)),
+        nn.BatchNorm2d(2 * width),
         nn.ReLU(),
-        nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm2d(64),
+        nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False, rng=rng),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        nn.ConvTranspose2d(64, channels, 4, stride=2, padding=1, rng=rng),
+        nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, rng=rng),
         squash(),
     )
 
 
 def compact_discriminator(
-    channels: int, rng: Generator, *, outputs: int = 1, batch_norm: bool = True, slope: float = 0.2
+    channels: int, rng: Generator, *, outputs: int = 1, batch_norm: bool = True, slope: float = 0.2, width: int = 64
 ) -> nn.Sequential:
-    """(N, channels, 28, 28) -> (N, outputs): 4x4 kernels of stride 2 to 64 and 128 features, LeakyReLU, dense."""
+    """(N, channels, 28, 28) -> (N, outputs): 4x4 kernels of stride 2 to width and 2 width, LeakyReLU, dense."""
     return nn.Sequential(
-        nn.Conv2d(channels, 64, 4, stride=2, padding=1, rng=rng),
+        nn.Conv2d(channels, width, 4, stride=2, padding=1, rng=rng),
         nn.LeakyReLU(slope),
-        nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=not batch_norm, rng=rng),
-        *([nn.BatchNorm2d(128)] if batch_norm else []),
+        nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=not batch_norm, rng=rng),
+        *([nn.BatchNorm2d(2 * width)] if batch_norm else []),
         nn.LeakyReLU(slope),
         nn.Flatten(),
-        nn.Linear(7 * 7 * 128, outputs, rng=rng),
+        nn.Linear(7 * 7 * 2 * width, outputs, rng=rng),
     )
 
 
