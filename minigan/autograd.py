@@ -164,6 +164,7 @@ class Tensor:
     def assign(self, values: Any, writer: str = "assign") -> None:
         """Write values into the memory of this Tensor, outside the graph; backward passes notice."""
         values = values.data if isinstance(values, Tensor) else values
+        values = values if hasattr(values, "shape") else np.asarray(values)
         if values.shape != self.shape:
             raise ShapeError(f"cannot write values of shape {values.shape} into a Tensor of shape {self.shape}")
         self.data[...] = self.backend.asarray(values)
@@ -274,7 +275,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, device: st
     array = backend.asarray(data, dtype=dtype)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a Tensor holds floats, integers or booleans, got {array.dtype}")
-    shared = array is data or array.base is not None  # a base: the view of an array's subclass
+    foreign = hasattr(data, "__array__") and not isinstance(data, np.ndarray)  # may give an array that it keeps
+    shared = array is data or array.base is not None or foreign  # a base: the view of an array's subclass
     return Tensor(array.copy() if shared else array, backend, requires_grad)
 
 
@@ -417,7 +419,7 @@ def grad(
     if grad_outputs is None:
         given = [None] * len(outputs)
     else:
-        given = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
+        given = tuple(grad_outputs) if isinstance(grad_outputs, list | tuple) else (grad_outputs,)  # type: ignore[assignment]
     if len(given) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs, but {len(given)} grad_outputs")
     seeds = [_seed(output, gradient) for output, gradient in zip(outputs, given, strict=True)]
@@ -438,6 +440,8 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
                 "only a Tensor of one element can do without"
             )
         return _full(output, 1)
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"the gradient must be a Tensor, got {type(gradient).__name__}: wrap it with mg.tensor(...)")
     if gradient.shape != output.shape or gradient.dtype != output.dtype:
         raise ShapeError(
             f"the gradient must be {output.dtype} of shape {output.shape} as the output is, "

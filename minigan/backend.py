@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .kernels.layout import inverse, memory_order
 from .kernels.reference import ReferenceKernels
 from .rng import Generator
 
@@ -38,9 +39,12 @@ class Backend:
         return f"Backend({self.device!r}, kernels={self.kernels.name!r})"
 
     def asarray(self, data: Any, dtype: Any = None) -> Any:
-        """`data` as an array of this device (copied from the host where that is another place)."""
+        """`data` as an array of this device; from another place it is copied, in its memory order."""
         self.use()
-        return self.xp.asarray(data, dtype=dtype)
+        order = memory_order(data) if self.index is not None and isinstance(data, np.ndarray) else None
+        if order is None:
+            return self.xp.asarray(data, dtype=dtype)
+        return self.xp.asarray(data.transpose(order), dtype=dtype).transpose(inverse(order))  # CuPy's would be C order
 
     def to_host(self, array: Any) -> np.ndarray:
         """A NumPy copy of an array of this device; waits for the device."""

@@ -522,3 +522,36 @@ def test_views_without_axes_share_their_memory():
     vector.assign(np.zeros(2))
     with pytest.raises(mg.GraphError, match="assign wrote over"):
         y.backward()
+
+
+def test_a_list_can_be_assigned():
+    t = mg.tensor([1.0, 2.0])
+    t.assign([3, 4])
+    np.testing.assert_array_equal(t.numpy(), [3, 4])
+    with pytest.raises(mg.ShapeError, match=r"values of shape \(3,\)"):
+        t.assign([1, 2, 3])
+
+
+def test_a_tensor_is_a_copy_of_what_says_it_is_an_array():
+    class Foreign:
+        dtype = np.dtype("float32")
+
+        def __init__(self):
+            self.own = np.ones(2, "float32")
+
+        def __array__(self, dtype=None, copy=None):
+            return self.own
+
+    foreign = Foreign()
+    t = mg.tensor(foreign)
+    foreign.own[0] = 5
+    np.testing.assert_array_equal(t.numpy(), [1, 1])
+
+
+def test_a_parameter_and_what_it_was_made_of_share_their_version():
+    a = mg.tensor([1.0, 2.0])
+    b = mg.nn.Parameter(a)
+    y = (b * b).sum()
+    a.assign([3.0, 4.0])
+    with pytest.raises(mg.GraphError, match="wrote over"):
+        y.backward()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..autograd import Tensor
+from ..ops import leaky_relu
 from ..ops.fused import bias_leaky_relu
 from .layers import Conv2d, LeakyReLU, Linear, Sequential
 from .module import Module
@@ -22,6 +23,8 @@ class BiasLeakyReLU(Module):
     def forward(self, x: Tensor) -> Tensor:
         (layer,) = self.before
         assert layer.bias is not None
+        if isinstance(layer, Linear) and x.ndim != 2:  # its features are the last axis, and not axis 1
+            return leaky_relu(x + layer.bias, self.negative_slope)
         return bias_leaky_relu(x, layer.bias, self.negative_slope)
 
     def extra_repr(self) -> str:
@@ -31,12 +34,14 @@ class BiasLeakyReLU(Module):
 def fuse(network: Module) -> None:
     """Let every leaky ReLU behind a layer with a bias add that bias, in place; parameters keep their names.
 
-    A transposed convolution adds its bias in an operation that it needs anyway, and is left as it is.
+    A transposed convolution adds its bias in an operation that it needs anyway, and is left as it is; so is a layer
+    that stands in several places.
     """
-    for _, module in list(network.named_modules()):
+    modules = [module for _, module in network.named_modules()]
+    for module in modules:
         if isinstance(module, Sequential):
             for (_, layer), (name, activation) in pairwise(list(module.children())):
-                if not isinstance(layer, Linear | Conv2d) or layer.bias is None:
+                if not isinstance(layer, Linear | Conv2d) or layer.bias is None or modules.count(layer) > 1:
                     continue
                 if isinstance(activation, LeakyReLU) and activation.negative_slope >= 0:
                     setattr(module, name, BiasLeakyReLU(layer, activation.negative_slope))

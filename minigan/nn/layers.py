@@ -143,6 +143,8 @@ class _BatchNorm(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
+        if num_features < 1:
+            raise ValueError(f"batch norm needs one feature at least, got {num_features}")
         self.eps, self.momentum = eps, momentum
         self.weight, self.bias = _parameter((num_features,)), _parameter((num_features,))
         init.constant_(self.weight, 1.0)

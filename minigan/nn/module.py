@@ -18,9 +18,10 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, backend: Any = None):
+        version = None
         if isinstance(data, Tensor):
-            data, backend = data.data, data.backend
-        super().__init__(data, backend or get_backend("cpu"), requires_grad=True)
+            data, backend, version = data.data, data.backend, data.version
+        super().__init__(data, backend or get_backend("cpu"), True, version)
 
 
 class Module:
@@ -94,9 +95,11 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor | int]]:
+        seen = set()
         for path, module in self.named_modules():
-            for name in module._buffer_names:
+            for name in module._buffer_names if module not in seen else []:
                 yield f"{path}.{name}" if path else name, getattr(module, name)
+            seen.add(module)
 
     def buffers(self) -> list[Tensor | int]:
         return [value for _, value in self.named_buffers()]
@@ -127,7 +130,10 @@ class Module:
         if missing or unexpected:
             raise ValueError(f"state_dict does not fit: missing names {missing}, unexpected names {unexpected}")
         for key, _, _, value in places:
-            shape, kinds = (value.shape, "fiu") if isinstance(value, Tensor) else ((), "iu")
+            shape, kind = (value.shape, value.dtype.kind) if isinstance(value, Tensor) else ((), "i")
+            kinds = {"f": "fiu", "b": "b"}.get(kind, "iu")
+            if not hasattr(state[key], "dtype"):
+                raise TypeError(f"state_dict does not fit: {key} must be an array, got {type(state[key]).__name__}")
             if tuple(state[key].shape) != shape:
                 raise ShapeError(f"state_dict does not fit: {key} has shape {shape}, got {tuple(state[key].shape)}")
             if state[key].dtype.kind not in kinds:

@@ -236,6 +236,8 @@ def transposed_geometry(
     """The Geometry of the convolution whose adjoint takes an input of `size`."""
     result: tuple[int, ...]
     if isinstance(padding, str):
+        if any(output_padding):
+            raise ShapeError(f"padding 'same' fixes the output's size: leave output_padding {output_padding} out")
         result = tuple([n * s for n, s in zip(size, stride, strict=True)])
         return conv_geometry(result, kernel, stride, "same", dilation)
     if any(o >= max_ for o, max_ in zip(output_padding, map(_greater, stride, dilation), strict=True)):

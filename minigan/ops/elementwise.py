@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 from ..autograd import Function, Tensor
@@ -449,7 +450,7 @@ def divide(a: Operand, b: Operand) -> Tensor:
 
 
 def power(x: Operand, exponent: Operand) -> Tensor:
-    """x ** exponent. A Tensor as exponent takes x > 0: exp(exponent * log(x))."""
+    """x ** exponent, of integers as float32. A Tensor as exponent takes x > 0: exp(exponent * log(x))."""
     if is_number(exponent):
         return Power(float(exponent))(floating(x))
     if is_number(x) and x <= 0:
@@ -495,7 +496,9 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
-    """mean of -t log s(x) - (1 - t) log(1 - s(x)) = mean of softplus(x) - t x, s the sigmoid, t a number."""
+    """mean of -t log s(x) - (1 - t) log(1 - s(x)) = mean of softplus(x) - t x, s the sigmoid, t a number, x finite."""
+    if not isinstance(target, Real):
+        raise TypeError(f"binary_cross_entropy takes one number as target, got {type(target).__name__}")
     if not 0 <= target <= 1:
         raise ValueError(f"binary_cross_entropy: the target must be from 0 to 1, got {target}")
     return BinaryCrossEntropy(float(target))(floating(logits))

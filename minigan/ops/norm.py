@@ -138,8 +138,10 @@ def batch_norm(
     training: by the statistics of the batch, and running = (1 - momentum) running + momentum * batch (variance with
     n - 1) is written into the running Tensors; otherwise by the running statistics.
     """
-    if x.ndim < 2 or x.shape[1] != gamma.shape[0]:
-        raise ShapeError(f"batch_norm expects shape (N, {gamma.shape[0]}, ...), got {x.shape}")
+    if x.ndim < 2 or gamma.shape != x.shape[1:2] or beta.shape != gamma.shape:
+        raise ShapeError(
+            f"batch_norm expects x (N, C, ...), gamma (C,) and beta (C,), got {x.shape}, {gamma.shape} and {beta.shape}"
+        )
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm outside training needs running_mean and running_var")
@@ -148,7 +150,7 @@ def batch_norm(
     count = x.size // x.shape[1]
     if count < 2:
         raise ShapeError(f"batch_norm in training needs more than one value a channel, got shape {x.shape}")
-    function = BatchNorm(eps)
+    function = BatchNorm(float(eps))
     y = function(x, gamma, beta)
     if running_mean is not None and running_var is not None:
         unbiased = function.statistics.var * (count / (count - 1))

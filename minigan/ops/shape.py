@@ -154,7 +154,7 @@ def axes_of(shape: tuple[int, ...], axis: int | Sequence[int]) -> tuple[int, ...
 
 
 def reshape(x: Tensor, *shape: Any) -> Tensor:
-    """x under another shape: reshape(x, (2, -1)) or x.reshape(2, -1)."""
+    """x under another shape: reshape(x, (2, -1)) or x.reshape(2, -1). Where that is its shape already, x itself."""
     target = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
     if x.data.shape == target:
         return x
@@ -205,7 +205,10 @@ def get_item(x: Tensor, index: Any) -> Tensor:
 def _part(x: Tensor, part: Any) -> Any:
     """A part of an index as an array may take it; arrays are copied, for the backward pass."""
     part = part.data if isinstance(part, Tensor) else part
-    return x.backend.xp.array(part) if isinstance(part, list | tuple | range) or hasattr(part, "dtype") else part
+    if not isinstance(part, list | tuple | range | bool) and not hasattr(part, "dtype"):
+        return part
+    array = x.backend.xp.array(part)
+    return array if array.size or hasattr(part, "dtype") else array.astype("int64")  # no numbers are whole numbers
 
 
 def _gathers(index: Any) -> bool:

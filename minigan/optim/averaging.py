@@ -18,12 +18,15 @@ def averaging_rate(decay: float, updates: int) -> float:
 def update_average(average: Module, module: Module, rate: Any) -> None:
     """average += rate (module - average), for parameters and for buffers such as running statistics.
 
-    rate: that of `averaging_rate`, or a device array of it. Counters are copied. Yazici et al. 2019, arXiv:1806.04498.
+    rate: that of `averaging_rate`, or a device array of it. Counters, and what holds no floats, are copied.
+    Yazici et al. 2019, arXiv:1806.04498.
     """
     for (_, old), (_, new) in zip(_state(average), _state(module), strict=True):
-        if isinstance(old, Tensor):
+        if isinstance(old, Tensor) and old.dtype.kind == "f":
             old.backend.kernels.average_step(old.data, new.data, rate)
             old.version.bump("update_average")
+        elif isinstance(old, Tensor):
+            old.assign(new, writer="update_average")
     for (_, own), (_, other) in zip(average.named_modules(), module.named_modules(), strict=True):
         for name in own._buffer_names:
             if isinstance(getattr(own, name), int):

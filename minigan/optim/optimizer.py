@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Any
 
 from ..autograd import Tensor
@@ -100,10 +101,15 @@ def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[Any, slice, tuple[in
             raise ValueError(f"parameter {t.name or t.shape} belongs to another optimizer ({owner}) already")
     if len(set(parameters)) < len(parameters):
         raise ValueError("a parameter is named twice")
+    for a, b in combinations(parameters, 2):
+        if first.backend.xp.may_share_memory(a.data, b.data):
+            names = f"{a.name or a.shape} and {b.name or b.shape}"
+            raise ValueError(f"parameters {names} share memory, and would not any longer: give it one of them")
     flat = first.backend.xp.empty(sum(t.size for t in parameters), first.dtype)
     pieces, start = [], 0
     for t in parameters:
-        order = tuple(sorted(range(t.ndim), key=lambda axis: -t.data.strides[axis]))
+        # One order for all devices and histories, since saved states are flat: for a convolution, channels last.
+        order = (0, *range(2, t.ndim), 1) if t.ndim > 2 else tuple(range(t.ndim))
         piece = slice(start, start + t.size)
         view = flat[piece].reshape([t.shape[axis] for axis in order])
         view[...] = t.data.transpose(order)

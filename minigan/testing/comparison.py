@@ -95,13 +95,13 @@ class Comparison:
         by_rule = self.gradients(narrow, cotangents)
         widened = [leaf(t.data.astype(np.float64), t) for t in (*narrow, *cotangents)]
         reference = self.gradients(widened[: len(narrow)], widened[len(narrow) :])
-        worst = 0.0
+        worst, largest = 0.0, max([t.size for t in (*narrow, *cotangents)])
         for argument, (single, double) in enumerate(zip(by_rule, reference, strict=True)):
             if not double.size:
                 continue
             scale, whole = float(np.abs(double).max()), self.reach / size(self.host(narrow[argument]))
-            zero = scale <= ROUGHEST * whole  # all that is left of it is rounding
-            noise = ROUNDING * np.finfo(np.float32).eps * whole if zero else 0.0
+            rounded = double.size < largest or scale <= ROUGHEST * whole  # a sum may cancel to its rounding
+            noise = ROUNDING * np.finfo(np.float32).eps * whole if rounded else 0.0
             relative = _relative(single, double, scale, noise, rtol)
             index: Any = np.unravel_index(relative.argmax(), relative.shape)
             if not relative[index] <= rtol:

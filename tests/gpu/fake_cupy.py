@@ -390,6 +390,8 @@ def asarray(data, dtype=None, order=None):
         return data if dtype in (None, data.dtype) else data.astype(dtype)
     _host_only("a copy from the host")
     counters["h2d"] += 1
+    if order is None:  # as CuPy has it: of other orders than these nothing is left
+        order = "F" if isinstance(data, np.ndarray) and data.flags.fnc else "C"
     return _on_device(_fresh(np.array(data, dtype=dtype, order=order)))
 
 

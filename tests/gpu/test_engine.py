@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
+from minigan import nn
 from minigan.autograd import Tensor
 from minigan.backend import DeviceError, get_backend
 from minigan.gan import presets
@@ -123,3 +124,27 @@ def test_two_devices_in_one_process(cuda):
     with pytest.raises(DeviceError, match="cuda:0 and cuda:1"):
         x * y
     assert y.to("cuda:0").data.device.id == 0
+
+
+def test_weights_keep_their_memory_order_on_the_way_to_the_gpu(cuda):
+    """CuPy by itself would lay channels-last weights out anew, and the average network beside an optimizer's."""
+    layer = nn.Conv2d(3, 5, 3)
+    on_gpu = nn.Conv2d(3, 5, 3).to(cuda)
+    assert not layer.weight.data.flags.c_contiguous
+    assert on_gpu.weight.data.strides == layer.weight.data.strides
+    on_gpu.load_state_dict(layer.state_dict())
+    np.testing.assert_array_equal(on_gpu.weight.numpy(), layer.weight.numpy())
+
+
+def test_a_run_of_the_gpu_goes_on_on_the_cpu(cuda):
+    """The moments of convolutions, too: Adam's state is flat."""
+    gpu = new_gan("dcgan28", cuda, 8)
+    for _ in range(2):
+        gpu.step(batch(cuda, 8))
+    cpu = new_gan("dcgan28", get_backend("cpu"), 8)
+    cpu.load_state_dict(gpu.state_dict())
+    for player, optimizer in gpu.optimizers.items():
+        for slot, array in optimizer.state.items():
+            np.testing.assert_array_equal(array.get(), cpu.optimizers[player].state[slot])
+        for one, other in zip(optimizer.parameters, cpu.optimizers[player].parameters, strict=True):
+            assert one.data.strides == other.data.strides

@@ -66,3 +66,22 @@ def test_what_does_not_fit_is_refused():
         bias_leaky_relu(x, bias, 0.2)
     with pytest.raises(ValueError, match=r"a slope of 0 or more, got -0\.1"):
         bias_leaky_relu(x, mg.tensor(np.ones(3)), -0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 5, 3), (3,), (2, 3)])
+def test_the_features_of_a_dense_layer_are_the_last_axis(shape):
+    plain, fused = (
+        nn.Sequential(nn.Linear(3, 4, rng=Generator(0, mg.get_backend("cpu"))), nn.LeakyReLU(0.2)) for _ in range(2)
+    )
+    nn.fuse(fused)
+    x = mg.tensor(np.random.default_rng(0).standard_normal(shape).astype("float32"))
+    np.testing.assert_allclose(fused(x).numpy(), plain(x).numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_layer_that_stands_twice_keeps_its_bias():
+    layer = nn.Linear(4, 4)
+    net = nn.Sequential(layer, nn.LeakyReLU(0.2), layer, nn.Tanh())
+    x = mg.tensor(np.ones((2, 4), "float32"))
+    before = net(x).numpy()
+    nn.fuse(net)
+    np.testing.assert_array_equal(net(x).numpy(), before)

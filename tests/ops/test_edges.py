@@ -223,3 +223,26 @@ def test_what_a_relu_was_given_may_be_written_over(slope):
     hidden.assign(np.zeros(2))
     y.backward()
     np.testing.assert_array_equal(x.grad.numpy(), [3 * slope, 3])
+
+
+def test_an_index_without_numbers():
+    x = mg.tensor(np.ones((3, 2)))
+    assert x[[]].shape == (0, 2)
+    assert x[:, []].shape == (3, 0)
+
+
+def test_an_index_of_one_truth_is_a_copy():
+    x = leaf([1.0, 2.0])
+    y = x[True] * 1.0
+    copy = x.detach()[True]
+    x.assign(np.array([5.0, 6.0]))
+    np.testing.assert_array_equal(copy.numpy(), [[1, 2]])
+    (slope,) = mg.grad(y.sum(), x)
+    np.testing.assert_array_equal(slope.numpy(), [1, 1])
+
+
+def test_batch_norm_takes_any_number_as_eps():
+    norm = mg.nn.BatchNorm2d(3, eps=np.float64(1e-5))
+    x = mg.tensor(np.random.default_rng(0).standard_normal((2, 3, 4, 4)).astype("float32"), requires_grad=True)
+    (slope,) = mg.grad((norm(x) ** 2).sum(), x)
+    assert slope.dtype == np.float32

@@ -115,3 +115,35 @@ def test_types_that_do_not_mix(call, message):
 def test_an_index_that_does_not_fit():
     with pytest.raises(IndexError, match=r"index 5 does not fit a Tensor of shape \(2, 3\)"):
         X[5]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: mg.nn.BatchNorm2d(0), ValueError, "batch norm needs one feature at least, got 0"),
+        (
+            lambda: mg.nn.functional.batch_norm(X, mg.tensor(np.ones(3)), mg.tensor(np.ones(1))),
+            mg.ShapeError,
+            r"batch_norm expects x \(N, C, ...\), gamma \(C,\) and beta \(C,\), got \(2, 3\), \(3,\) and \(1,\)",
+        ),
+        (
+            lambda: mg.conv_transpose2d(IMAGE, mg.tensor(np.ones((2, 3, 3, 3))), padding="same", output_padding=1),
+            mg.ShapeError,
+            "padding 'same' fixes the output's size: leave output_padding",
+        ),
+        (lambda: mg.binary_cross_entropy(X, [1.0, 0.0]), TypeError, "takes one number as target, got list"),
+        (
+            lambda: mg.tensor(1.0, requires_grad=True).backward(np.ones(())),
+            TypeError,
+            r"the gradient must be a Tensor, got ndarray: wrap it with mg.tensor",
+        ),
+        (
+            lambda: mg.grad(t := mg.tensor([1.0, 2.0], requires_grad=True), t, np.ones(2)),
+            TypeError,
+            "the gradient must be a Tensor, got ndarray",
+        ),
+    ],
+)
+def test_what_would_fail_further_on(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
+from minigan import nn, optim
 from minigan.backend import get_backend
 from minigan.optim import averaging_rate, update_average
 from minigan.rng import Generator
@@ -37,3 +38,36 @@ def test_the_average_of_what_does_not_move_is_that():
         update_average(average, module, averaging_rate(0.999, step))
     for name, value in average.state_dict().items():
         np.testing.assert_array_equal(value, module.state_dict()[name])
+
+
+class Shared(nn.Module):
+    """A batch norm under two names; buffers of other kinds."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.a = nn.BatchNorm1d(2)
+        self.b = self.a
+        self.register_buffer("mask", mg.tensor(np.array([True, start > 0])))
+        self.register_buffer("place", mg.tensor(np.array([start])))
+
+
+def test_what_stands_twice_is_averaged_once_and_what_is_no_float_is_copied():
+    average, module = Shared(0), Shared(7)
+    module.a.running_mean.assign(np.ones(2, "float32"))
+    optim.update_average(average, module, 0.25)
+    np.testing.assert_array_equal(average.a.running_mean.numpy(), [0.25, 0.25])
+    np.testing.assert_array_equal(average.mask.numpy(), [True, True])
+    np.testing.assert_array_equal(average.place.numpy(), [7])
+    assert [name for name, _ in average.named_buffers()].count("a.running_mean") == 1
+    assert not [name for name, _ in average.named_buffers() if name.startswith("b.")]
+
+
+def test_buffers_of_all_kinds_make_the_round_trip():
+    one, other = Shared(0), Shared(7)
+    other.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(other.mask.numpy(), [True, False])
+    np.testing.assert_array_equal(other.place.numpy(), [0])
+    state = one.state_dict()
+    for name, wrong in (("place", np.array([1.7])), ("mask", np.array([1, 0])), ("mask", [True, False])):
+        with pytest.raises(TypeError, match=f"state_dict does not fit: {name}"):
+            other.load_state_dict({**state, name: wrong})

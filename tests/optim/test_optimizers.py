@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan import optim
+from minigan import nn, optim
 from minigan.kernels.cpu import CpuKernels
 from minigan.kernels.reference import ReferenceKernels
 
@@ -357,3 +357,39 @@ def test_a_gradient_of_another_shape_or_type_is_refused(gradient):
     with pytest.raises(ValueError, match=r"0\.weight is float32 .*, but its gradient is float"):
         optimizer.step()
     assert (parameter.numpy() == 0).all()
+
+
+def test_a_state_fits_whatever_the_memory_order_of_the_weights():
+    """Pickling, and the way to a GPU and back, may leave weights in another order."""
+    net = nn.Conv2d(3, 5, 3)
+    optimizer = optim.Adam(net.parameters(), lr=0.1)
+    rng = np.random.default_rng(0)
+
+    def step(net, optimizer, gradients):
+        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+            parameter.grad = mg.tensor(gradient)
+        optimizer.step()
+
+    def gradients():
+        return [rng.standard_normal(p.shape).astype("float32") for p in net.parameters()]
+
+    for _ in range(3):
+        step(net, optimizer, gradients())
+    other = nn.Conv2d(3, 5, 3)
+    for parameter, own in zip(other.parameters(), net.parameters(), strict=True):
+        parameter.data = np.array(own.data, order="C")
+    resumed = optim.Adam(other.parameters(), lr=0.1)
+    resumed.load_state_dict(optimizer.state_dict())
+    same = gradients()
+    step(net, optimizer, same)
+    step(other, resumed, same)
+    for one, two in zip(net.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+
+
+def test_parameters_that_share_memory_are_refused():
+    a = nn.Parameter(mg.tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"parameters \(2,\) and \(2,\) share memory, and would not any longer"):
+        optim.SGD([a, nn.Parameter(a)], lr=0.1)
+    with pytest.raises(ValueError, match="share memory"):
+        optim.SGD([nn.Parameter(a), nn.Parameter(a[:1].detach())], lr=0.1)

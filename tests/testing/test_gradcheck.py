@@ -172,6 +172,14 @@ def test_a_rule_that_is_wrong_in_single_precision_only():
         gradcheck(cancels, mg.tensor(x.numpy().astype("float32"), requires_grad=True))
 
 
+def test_a_sum_that_cancels_in_single_precision():
+    """The derivative by the factor is a sum of terms a million times as large: nothing is wrong with its digits."""
+    x = np.random.default_rng(0).standard_normal(2000)
+    x -= x.mean() - 1e-7
+    factor = leaf([2.0], "float32")
+    gradcheck(lambda a, b: (a * b).sum(), [factor, leaf(x, "float32")])
+
+
 def test_single_precision_must_stay():
     widens = with_rule(lambda x: x.astype("float64"), lambda self, v, needs: (v.astype(self.inputs[0].dtype),))
     with pytest.raises(GradientError, match="float32 inputs gave a result of float64"):
