@@ -44,6 +44,8 @@ class CapturedStep:
         self.batch: Any = None
         self.numbers: Any = None
         self.report: Any = None
+        self.counters: list[tuple[Any, str]] = []
+        self.changes: list[int] = []
 
     def __call__(self, batch: Batch) -> Report:
         if self.backend.observers:  # nobody could observe a graph

@@ -12,7 +12,7 @@ from ..rng import Generator
 from .algorithm import GAN
 from .config import Config
 
-SAMPLES = 101  # random stream of the latents that users ask for
+STREAM = 101  # of the latents that users ask for
 ROW = 8  # images in a row of an interpolation
 BATCH = 256
 
@@ -24,7 +24,7 @@ def draw(algorithm: GAN, count: int, seed: int, *, interpolate: bool = False, la
     label: the class of all (without it a conditional model draws its classes in turn, row by row in interpolations).
     Raises ValueError for a label that the model does not know.
     """
-    rng = Generator(seed, algorithm.backend, stream=SAMPLES)
+    rng = Generator(seed, algorithm.backend, stream=STREAM)
     if interpolate:
         rows = -(-count // ROW)
         latents = slerp(algorithm, algorithm.latents(rows, rng), algorithm.latents(rows, rng))
