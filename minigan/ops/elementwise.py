@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 from ..autograd import Function, Tensor
@@ -497,7 +496,7 @@ def softplus(x: Tensor) -> Tensor:
 
 def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
     """mean of -t log s(x) - (1 - t) log(1 - s(x)) = mean of softplus(x) - t x, s the sigmoid, t a number, x finite."""
-    if not isinstance(target, Real):
+    if not is_number(target):
         raise TypeError(f"binary_cross_entropy takes one number as target, got {type(target).__name__}")
     if not 0 <= target <= 1:
         raise ValueError(f"binary_cross_entropy: the target must be from 0 to 1, got {target}")
