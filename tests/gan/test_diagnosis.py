@@ -148,6 +148,8 @@ def test_a_resumed_run_remembers_what_it_has_seen():
     np.testing.assert_array_equal(resumed["gradients"], whole["gradients"])
     for name, values in whole["window"].items():
         np.testing.assert_array_equal(resumed["window"][name], values)
+    wide = {**trained(create(config, "cpu"), 0, 13), "best_spread": 1e6}
+    assert trained(create(config, "cpu"), 13, 30, {"Diagnosis": wide})["best_spread"] == 1e6
 
 
 def test_watching_changes_no_bit():
