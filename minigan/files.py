@@ -20,11 +20,12 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     When the block or the disk fails, it is removed, and what stood at `path` stays; an OSError names `path`. A link
     stays a link; a pipe or device is written to.
     """
-    path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
+    path = Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():
         with path.open("wb") as file:
             yield file
         return
+    path = path.resolve() if path.is_symlink() else path
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:

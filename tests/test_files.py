@@ -44,6 +44,11 @@ def test_a_pipe_is_written_to(tmp_path):
     reader.join(timeout=20)
     assert found == ["text"] and pipe.is_fifo()
     write(os.devnull, "text")
+    read, written = os.pipe()
+    write(f"/dev/fd/{written}", "text")  # a link to what has no name
+    assert os.read(read, 9) == b"text"
+    os.close(read)
+    os.close(written)
 
 
 def test_an_error_names_the_file(tmp_path):
