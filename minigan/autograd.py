@@ -54,6 +54,12 @@ class Version:
         self.count += 1
         self.writer = writer
 
+    def apart(self) -> Version:
+        """Of as many writes, for a Tensor whose values move to memory of their own."""
+        version = Version()
+        version.count, version.writer = self.count, self.writer
+        return version
+
 
 class _GradientMode(threading.local):
     enabled = True
@@ -419,7 +425,7 @@ def grad(
     if grad_outputs is None:
         given = [None] * len(outputs)
     else:
-        given = tuple(grad_outputs) if isinstance(grad_outputs, list | tuple) else (grad_outputs,)  # type: ignore[assignment]
+        given = (grad_outputs,) if hasattr(grad_outputs, "dtype") else tuple(grad_outputs)  # type: ignore[assignment]
     if len(given) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs, but {len(given)} grad_outputs")
     seeds = [_seed(output, gradient) for output, gradient in zip(outputs, given, strict=True)]

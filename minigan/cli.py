@@ -34,12 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         try:
             args = _parser(command).parse_args(argv)
             code = args.run(args)
-            sys.stdout.flush()
+            if sys.stdout:  # none where it was closed
+                sys.stdout.flush()
             return code
-        except BrokenPipeError:  # whoever reads the output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141  # 128 + SIGPIPE
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+            if isinstance(error, BrokenPipeError) and error.filename is None:  # who reads the output has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 141  # 128 + SIGPIPE
             _say(command, _one_line(error))
             return 2
         except KeyboardInterrupt:

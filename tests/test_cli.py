@@ -24,7 +24,7 @@ from minigan import backend as backends
 from minigan import checkpoint
 from minigan.cli import main
 from minigan.gan import Algorithm, Config, Run
-from minigan.gan.reporters import Pictures, Progress
+from minigan.gan.reporters import Pictures, Progress, later
 
 
 @pytest.fixture(autouse=True)
@@ -501,6 +501,9 @@ def test_files_that_are_not_the_runs_own_are_left_alone(run, tmp_path, trained):
     for folder, ending in (("checkpoints", "npz"), ("samples", "png")):
         path = trained / folder / f"step_00000003.{ending}"
         path.with_stem("step_best").write_bytes(path.read_bytes())
+    assert [path.name for path in later([Path("step_4.npz"), Path("step_00000004.npz")], 2)] == [
+        "step_00000004.npz", "step_4.npz",
+    ]  # fmt: skip
     code, output, _ = run(*RESUME, "--steps", 9)
     assert code == 0 and "removed" not in output
     names = [*(f"step_0000000{step}.npz" for step in (3, 6, 8, 9)), "step_best.npz"]
@@ -524,6 +527,12 @@ def test_a_metrics_csv_that_was_changed(refused, trained, row):
     assert "out/metrics.csv was changed: expected the columns step,images,seconds first" in refused(
         *RESUME, "--steps", 9
     )
+
+
+def test_no_output_at_all():
+    line = f"{shlex.quote(sys.executable)} -m minigan info >&-"
+    ended = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=Path(mg.__file__).parents[1])
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_output_that_nobody_reads():

@@ -91,3 +91,29 @@ def test_of_two_processes_one_waits(tmp_path):
 def test_or_does_not_wait(tmp_path):
     with locked(tmp_path), pytest.raises(BlockingIOError), locked(tmp_path, wait=False):
         pass
+
+
+def test_a_link_to_itself(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    check_writable(loop)
+    write(loop, "text")
+    assert loop.read_text() == "text"
+
+
+def test_a_link_to_where_nothing_can_be(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "no" / "a.txt")
+    with pytest.raises(FileNotFoundError, match="no such directory to write in"):
+        check_writable(link)
+
+
+def test_a_pipe_that_nobody_reads_is_named(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: pipe.open("rb").close())
+    reader.start()
+    with pytest.raises(BrokenPipeError) as caught, replacing(pipe) as file:
+        reader.join(timeout=20)
+        file.write(b"text" * 100_000)
+    assert caught.value.filename == str(pipe)

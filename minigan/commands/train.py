@@ -114,10 +114,6 @@ def _resumed(args: argparse.Namespace, claims: ExitStack) -> tuple[Trainer, Path
         raise ValueError(f"the run has done {step} steps already, and cannot end at step {config.steps}")
     trainer = Trainer(config, algorithm, dataset, step=step, remembered=state.get("reporters"))
     evaluation = _evaluation(config, device)
-    later = reporters.later(run.checkpoint_paths(), step)
-    if later:
-        names = ", ".join(path.stem for path in later)
-        print(f"back to step {step}: later samples and checkpoints are removed ({names})")
     run.make_folders()
     return _with_reporters(trainer, run, evaluation), run.directory
 

@@ -189,8 +189,6 @@ class Diagnosis(Reporter):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if not state:
-            return
         window = state["window"]
         rows = zip(*window.values(), strict=True)
         self.window.extend(Observation(**dict(zip(window, row, strict=True))) for row in rows)

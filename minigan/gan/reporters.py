@@ -157,7 +157,7 @@ class Pictures(Reporter):
         images.save_png(picture(trainer.config, fakes, columns), self.run.samples / f"step_{trainer.step:08d}.png")
 
     def finish(self, trainer: Trainer) -> None:
-        frames = [_read(path) for path in numbered(self.run.samples.glob("step_*.png")).values()]
+        frames = [_read(path) for _, path in numbered(self.run.samples.glob("step_*.png"))]
         if frames:  # the user may have thrown them away
             images.save_gif(frames, self.run.gif_path)
 
@@ -178,7 +178,11 @@ class Checkpoints(Reporter):
         self.run = run
 
     def start(self, trainer: Trainer) -> None:
-        for path in later(self.run.checkpoint_paths(), trainer.step):
+        dropped = later(self.run.checkpoint_paths(), trainer.step)
+        if dropped:
+            names = ", ".join(path.stem for path in dropped)
+            tqdm.write(f"back to step {trainer.step}: later samples and checkpoints are removed ({names})")
+        for path in dropped:
             path.unlink()
         self.run.save_config(trainer.config)
 
@@ -203,7 +207,7 @@ class Checkpoints(Reporter):
 
 def later(paths: Iterable[Path], step: int) -> list[Path]:
     """Those files step_N that are of a later step."""
-    return [path for number, path in numbered(paths).items() if number > step]
+    return [path for number, path in numbered(paths) if number > step]
 
 
 class LossPlot(Reporter):

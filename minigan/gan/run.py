@@ -102,7 +102,7 @@ class Run:
 
     def checkpoint_paths(self) -> list[Path]:
         """From the first to the latest; none if the run was killed before its first."""
-        return list(numbered(self.checkpoints.glob("step_*.npz")).values())
+        return [path for _, path in numbered(self.checkpoints.glob("step_*.npz"))]
 
     def latest_checkpoint(self) -> Path:
         paths = self.checkpoint_paths()
@@ -124,10 +124,10 @@ class Run:
         return algorithm, state
 
 
-def numbered(paths: Iterable[Path]) -> dict[int, Path]:
-    """The files step_N by N, in order; a name with no number is not of the run's making."""
-    numbers = {path.stem.removeprefix("step_"): path for path in paths}
-    return dict(sorted((int(number), path) for number, path in numbers.items() if number.isdecimal()))
+def numbered(paths: Iterable[Path]) -> list[tuple[int, Path]]:
+    """N and the files step_N, in order; a name with no number is not of the run's making."""
+    numbers = {path: path.stem.removeprefix("step_") for path in paths}
+    return sorted((int(number), path) for path, number in numbers.items() if number.isdecimal())
 
 
 def _next_number(parent: Path) -> Path:

@@ -79,8 +79,9 @@ class Trainer:
         with ExitStack() as finishing:  # a reporter that fails does not keep the others from finishing
             for reporter in self.reporters:
                 reporter.start(self)
-                reporter.load_state_dict(self.remembered.get(type(reporter).__name__, {}))
                 finishing.callback(reporter.finish, self)
+                if type(reporter).__name__ in self.remembered:
+                    reporter.load_state_dict(self.remembered[type(reporter).__name__])
             try:
                 while self.step < self.config.steps and not self.stopping:
                     self._step()

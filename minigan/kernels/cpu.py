@@ -203,11 +203,11 @@ class CpuKernels(ReferenceKernels):
 
     def sum(self, x, axes: tuple[int, ...], keepdims: bool):
         """Blocks along the slowest axis; their sums are added in order. A product with ones is quicker than a sum."""
-        if x.ndim == 2 and axes == (0,) and len(x) <= SHORT and x.flags.forc and x.dtype.char in "fdFD":
+        if x.ndim == 2 and axes == (0,) and len(x) <= SHORT and x.flags.forc and x.dtype.char in "fd":
             total = np.ones(len(x), x.dtype) @ x
             return total[None] if keepdims else total
         order = memory_order(x)
-        if x.size < LARGE or order is None or x.dtype.kind not in "fc":
+        if x.size < LARGE or order is None or x.dtype.kind != "f":
             return x.sum(axis=axes, keepdims=keepdims)
         memory = x.transpose(order)
         reduced = tuple(order.index(axis) for axis in axes)
@@ -405,7 +405,7 @@ class CpuKernels(ReferenceKernels):
             elif weight_decay:
                 g = g + weight_decay * p
             change = self.pool.empty(g.shape, g.dtype)
-            if beta1 == 0.5:  # DCGAN's, and so most GANs': halving is exact, so this is the same number
+            if beta1 == 0.5:  # DCGAN's, and so most GANs'; halving is exact, but for the least numbers
                 np.add(m, g, out=m)
                 np.multiply(m, 0.5, out=m)
             else:

@@ -43,7 +43,8 @@ class ThreadTeam:
     def run(self, function: Callable, items: Iterable) -> list:
         """[function(item) for item in items], on all threads. BLAS runs on one thread meanwhile.
 
-        The first exception ends the run and is raised here. A single item is no run; one inside a run is serial.
+        The first exception ends the run and is raised here. A single item is a plain call, for which BLAS keeps its
+        threads; a run inside a run goes one item after the other.
         """
         items = list(items)
         if len(items) < 2 or not self._running.acquire(blocking=False):

@@ -95,10 +95,13 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor | int]]:
-        seen = set()
+        seen: set[Any] = set()  # modules, for the counters in them, and Tensors
         for path, module in self.named_modules():
             for name in module._buffer_names if module not in seen else []:
-                yield f"{path}.{name}" if path else name, getattr(module, name)
+                value = getattr(module, name)
+                if not isinstance(value, Tensor) or value not in seen:
+                    yield f"{path}.{name}" if path else name, value
+                seen.add(value)
             seen.add(module)
 
     def buffers(self) -> list[Tensor | int]:
@@ -180,7 +183,7 @@ class Module:
                     "move or convert the module before the optimizer is made"
                 )
         for t in tensors:
-            t.data, t.grad = change(t), None
+            t.data, t.grad, t.version = change(t), None, t.version.apart()
             t.backend = backend or t.backend
         return self
 

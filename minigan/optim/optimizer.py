@@ -91,6 +91,7 @@ class Optimizer:
 def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[Any, slice, tuple[int, ...]]]]:
     """One flat array behind all parameters; for each its view, slice, and axes in the order of its memory."""
     parameters, first = optimizer.parameters, optimizer.parameters[0]
+    xp = first.backend.xp
     for t in parameters:
         if t.creator is not None or not t.requires_grad:
             raise ValueError("an optimizer takes leaves with requires_grad=True")
@@ -102,10 +103,10 @@ def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[Any, slice, tuple[in
     if len(set(parameters)) < len(parameters):
         raise ValueError("a parameter is named twice")
     for a, b in combinations(parameters, 2):
-        if first.backend.xp.may_share_memory(a.data, b.data):
+        if xp.may_share_memory(a.data, b.data) and xp.shares_memory(a.data, b.data):
             names = f"{a.name or a.shape} and {b.name or b.shape}"
             raise ValueError(f"parameters {names} share memory, and would not any longer: give it one of them")
-    flat = first.backend.xp.empty(sum(t.size for t in parameters), first.dtype)
+    flat = xp.empty(sum(t.size for t in parameters), first.dtype)
     pieces, start = [], 0
     for t in parameters:
         # One order for all devices and histories, since saved states are flat: for a convolution, channels last.
@@ -114,6 +115,7 @@ def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[Any, slice, tuple[in
         view = flat[piece].reshape([t.shape[axis] for axis in order])
         view[...] = t.data.transpose(order)
         t.data, t.owner = view.transpose(sorted(range(t.ndim), key=order.__getitem__)), optimizer
+        t.version = t.version.apart()
         pieces.append((t.data, piece, order))
         start += t.size
     return flat, pieces

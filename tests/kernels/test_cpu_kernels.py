@@ -240,6 +240,11 @@ def test_optimizer_steps(name, slots, options, weight_decay, size, dtype, seed):
         assert_array_equal(one, two)
 
 
+def test_an_infinite_complex_number_stays_apart_from_other_columns():
+    x = np.array([[np.inf + 0j, 1], [1, 1]])
+    assert_array_equal(ONE.sum(x, (0,), False), x.sum(axis=0))
+
+
 def test_complex_numbers_take_the_analytic_kernels():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((4, 3, 5, 2)) + 1e-3j * rng.standard_normal((4, 3, 5, 2))

@@ -393,3 +393,20 @@ def test_parameters_that_share_memory_are_refused():
         optim.SGD([a, nn.Parameter(a)], lr=0.1)
     with pytest.raises(ValueError, match="share memory"):
         optim.SGD([nn.Parameter(a), nn.Parameter(a[:1].detach())], lr=0.1)
+
+
+def test_parameters_that_lie_between_each_other_are_apart():
+    columns = np.zeros((10, 2), "float32")
+    optimizer = optim.SGD([nn.Parameter(columns[:, 0]), nn.Parameter(columns[:, 1])], lr=0.1)
+    assert optimizer.flat.size == 20
+
+
+def test_an_optimizer_takes_a_copy_and_leaves_what_it_was_made_of():
+    a = mg.tensor([1.0, 2.0], requires_grad=True)
+    parameter = nn.Parameter(a)
+    optimizer = optim.SGD([parameter], lr=0.1)
+    y = (a * a).sum()
+    parameter.grad = mg.tensor([1.0, 1.0])
+    optimizer.step()
+    y.backward()
+    np.testing.assert_array_equal(a.grad.numpy(), [2, 4])
