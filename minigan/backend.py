@@ -41,10 +41,11 @@ class Backend:
     def asarray(self, data: Any, dtype: Any = None) -> Any:
         """`data` as an array of this device; from another place it is copied, in its memory order."""
         self.use()
-        order = memory_order(data) if self.index is not None and isinstance(data, np.ndarray) else None
-        if order is None:
-            return self.xp.asarray(data, dtype=dtype)
-        return self.xp.asarray(data.transpose(order), dtype=dtype).transpose(inverse(order))  # CuPy's would be C order
+        if self.index is not None and isinstance(data, np.ndarray) and not data.flags.c_contiguous:
+            order = memory_order(data)
+            if order is not None:  # by itself CuPy would change it to C order
+                return self.xp.asarray(data.transpose(order), dtype=dtype).transpose(inverse(order))
+        return self.xp.asarray(data, dtype=dtype)
 
     def to_host(self, array: Any) -> np.ndarray:
         """A NumPy copy of an array of this device; waits for the device."""

@@ -529,6 +529,18 @@ def test_a_metrics_csv_that_was_changed(refused, trained, row):
     )
 
 
+def test_a_resumed_diagnosis_goes_on_where_it_was(run, tmp_path, trained):
+    run(*TRAIN, "--out", "parts", "--steps", 5)
+    assert run("train", "--out", "parts", "--resume", "--steps", 8, "--threads", 1)[0] == 0
+    whole, parts = (
+        checkpoint.load(tmp_path / name / "checkpoints" / "step_00000008.npz")["reporters"]["Diagnosis"]
+        for name in ("out", "parts")
+    )
+    assert len(whole["gradients"]) == 5  # at the first step, and at 2, 4, 6, 8
+    np.testing.assert_array_equal(parts["gradients"], whole["gradients"])
+    assert parts["random"] == whole["random"]
+
+
 def test_no_output_at_all():
     line = f"{shlex.quote(sys.executable)} -m minigan info >&-"
     ended = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=Path(mg.__file__).parents[1])

@@ -196,13 +196,8 @@ class Checkpoints(Reporter):
 
     def save(self, trainer: Trainer) -> None:
         trainer.check_parameters()
-        self.run.save_checkpoint(
-            trainer.step,
-            trainer.config,
-            trainer.algorithm,
-            trainer.dataset.checksum,
-            reporters={type(reporter).__name__: reporter.state_dict() for reporter in trainer.reporters},
-        )
+        checksum, remembered = trainer.dataset.checksum, trainer.reporter_states()
+        self.run.save_checkpoint(trainer.step, trainer.config, trainer.algorithm, checksum, remembered)
 
 
 def later(paths: Iterable[Path], step: int) -> list[Path]:

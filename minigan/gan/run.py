@@ -91,13 +91,13 @@ class Run:
     def checkpoint_path(self, step: int) -> Path:
         return self.checkpoints / f"step_{step:08d}.npz"
 
-    def save_checkpoint(self, step: int, config: Config, algorithm: GAN, data: int, **more: Any) -> Path:
-        """Both players, both optimizers, random streams, step, configuration and checksum of the data, in one file.
-
-        more: what else is to be found there.
-        """
-        path = self.checkpoint_path(step)
-        checkpoint.save(path, {"step": step, "config": vars(config), "data": data, **algorithm.state_dict(), **more})
+    def save_checkpoint(
+        self, step: int, config: Config, algorithm: GAN, data: int, reporters: dict[str, dict[str, Any]]
+    ) -> Path:
+        """Both players, both optimizers, random streams, step, configuration, checksum of the data, and what reporters
+        remember, in one file."""
+        path, about = self.checkpoint_path(step), {"step": step, "config": vars(config), "data": data}
+        checkpoint.save(path, {**about, "reporters": reporters, **algorithm.state_dict()})
         return path
 
     def checkpoint_paths(self) -> list[Path]:

@@ -47,7 +47,7 @@ class Reporter:
 class Trainer:
     """Runs `algorithm` on `dataset` from `step` to config.steps.
 
-    remembered: class of a reporter -> its state at that step.
+    remembered: the `reporter_states` at that step.
     """
 
     def __init__(
@@ -88,6 +88,10 @@ class Trainer:
             except BaseException:
                 self.failed = True
                 raise
+
+    def reporter_states(self) -> dict[str, dict[str, Any]]:
+        """Class of a reporter -> its state."""
+        return {type(reporter).__name__: reporter.state_dict() for reporter in self.reporters}
 
     def _step(self) -> None:
         with self._memory:

@@ -95,14 +95,14 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor | int]]:
-        seen: set[Any] = set()  # modules, for the counters in them, and Tensors
+        seen: set[Any] = set()
         for path, module in self.named_modules():
-            for name in module._buffer_names if module not in seen else []:
+            for name in module._buffer_names:
                 value = getattr(module, name)
-                if not isinstance(value, Tensor) or value not in seen:
+                one = value if isinstance(value, Tensor) else (module, name)  # equal counters are not the same
+                if one not in seen:
+                    seen.add(one)
                     yield f"{path}.{name}" if path else name, value
-                seen.add(value)
-            seen.add(module)
 
     def buffers(self) -> list[Tensor | int]:
         return [value for _, value in self.named_buffers()]

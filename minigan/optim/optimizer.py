@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from ..autograd import Tensor
+from ..kernels.layout import inverse
 
 
 class Optimizer:
@@ -114,7 +115,7 @@ def _flatten(optimizer: Optimizer) -> tuple[Any, list[tuple[Any, slice, tuple[in
         piece = slice(start, start + t.size)
         view = flat[piece].reshape([t.shape[axis] for axis in order])
         view[...] = t.data.transpose(order)
-        t.data, t.owner = view.transpose(sorted(range(t.ndim), key=order.__getitem__)), optimizer
+        t.data, t.owner = view.transpose(inverse(order)), optimizer
         t.version = t.version.apart()
         pieces.append((t.data, piece, order))
         start += t.size

@@ -228,7 +228,7 @@ def run_of(tmp_path):
     def save(name, **settings):
         algorithm, config = start(name, **settings)
         run = Run.create(tmp_path / name, config)
-        run.save_checkpoint(0, config, algorithm, data=0)
+        run.save_checkpoint(0, config, algorithm, data=0, reporters={})
         return run, algorithm
 
     return save
