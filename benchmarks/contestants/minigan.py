@@ -1,9 +1,13 @@
 """minigan: its own training algorithm on networks built from the tables, fed with the given latents.
 
-On a GPU also with the step recorded as a CUDA graph, as `minigan train --cuda-graph` does it.
+Steps are taken as `minigan train` takes them: those of dense networks, from the third on, as a recorded list of array
+operations. On a GPU also as a CUDA graph, as with `minigan train --cuda-graph`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +17,15 @@ from contestants.workloads import Workload
 from minigan import nn
 from minigan.backend import DeviceError, configure_cpu
 from minigan.gan import presets
-from minigan.gan.algorithm import GAN, Report
+from minigan.gan.algorithm import GAN
 from minigan.gan.batch import Batch
 from minigan.gan.captured import CapturedStep
 from minigan.gan.config import Config
+from minigan.gan.recorded import RecordedStep
+from minigan.gan.report import Report
+from minigan.rng import Generator
 
-Prepared = tuple[Batch, list[mg.Tensor]]
+Prepared = tuple[Batch, list[Any]]  # real samples, and the arrays of latents that a step draws
 
 
 def network(layers: tuple[workloads.Layer, ...], streams: presets.Streams) -> nn.Sequential:
@@ -50,17 +57,14 @@ def _module(layer: workloads.Layer, streams: presets.Streams) -> nn.Module:
     raise TypeError(f"no minigan layer for {layer}")
 
 
-class GivenLatents(GAN):
-    """The algorithm, taking the latents of every step from a list instead of drawing them."""
+class GivenLatents(Generator):
+    """A random stream that draws the arrays which it was given, in turn."""
 
-    given: list[mg.Tensor]
+    given: list[Any]
 
-    def step(self, batch: Batch) -> Report:
-        self.not_taken = iter(self.given)
-        return super().step(batch)
-
-    def latents(self, count: int, rng: object = None) -> mg.Tensor:
-        return next(self.not_taken)
+    def normal(self, shape: Any, std: float = 1.0, dtype: Any = "float32") -> Any:
+        self.counter += 1
+        return self.given[(self.counter - 1) % len(self.given)]
 
 
 class Minigan:
@@ -86,20 +90,22 @@ class Minigan:
             fresh_latents=workload.fresh_latents and update == "alternating",
         )
         try:
-            self.gan = GivenLatents(config, device)
+            self.gan = GAN(config, device)
         except DeviceError as error:
             raise Unavailable(str(error)) from error
-        if graph:
-            self._record()
+        self.latents = self.gan.streams["latents"] = GivenLatents(0, self.gan.backend)
+        self._begin()
 
-    def _record(self) -> None:
-        """Record a step as a graph, which reads the latents from where the recording found them."""
-        (arrays,) = workloads.batches(self.workload, 1)
-        batch, self.gan.given = self.prepare(*arrays)
-        self.captured = CapturedStep(self.gan)
-        self.captured(batch)
-        if self.captured.problem is not None:
-            raise Unavailable(self.captured.problem)
+    def _begin(self) -> None:
+        """Steps as the trainer takes them. A graph reads the latents from where its recording found them."""
+        self.take_step: Callable[[Batch], Report] = RecordedStep(self.gan)
+        if self.graph:
+            (arrays,) = workloads.batches(self.workload, 1)
+            batch, self.latents.given = self.prepare(*arrays)
+            self.take_step = captured = CapturedStep(self.gan)
+            captured(batch)
+            if captured.problem is not None:
+                raise Unavailable(captured.problem)
 
     def load(self, state: dict[str, np.ndarray]) -> None:
         for player, module in self.gan.modules.items():
@@ -115,21 +121,21 @@ class Minigan:
         for _, module in self.gan.discriminator.named_modules():
             if isinstance(module, nn.Dropout):
                 module.train(active)
-        if self.graph:
-            self._record()
+        self._begin()
 
     def prepare(self, real: np.ndarray, latents: np.ndarray, fresh_latents: np.ndarray) -> Prepared:
         images, *both = (mg.tensor(array, device=self.device) for array in (real, latents, fresh_latents))
-        return Batch(images), both
+        needed = both if self.gan.config.fresh_latents else both[:1]
+        return Batch(images), [t.data for t in needed]
 
     def step(self, prepared: Prepared) -> Report:
         batch, latents = prepared
         if self.graph:
-            for given, new in zip(self.gan.given, latents, strict=True):
-                given.data[...] = new.data
-            return self.captured(batch)
-        self.gan.given = latents
-        return self.gan.step(batch)
+            for given, new in zip(self.latents.given, latents, strict=True):
+                given[...] = new
+        else:
+            self.latents.given = latents
+        return self.take_step(batch)
 
     def read(self, report: Report) -> tuple[float, float]:
         return report.discriminator_loss.item(), report.generator_loss.item()

@@ -9,6 +9,7 @@ from ..backend import Backend, get_backend
 from ..gan import Batch, create, presets
 from ..gan.algorithm import GAN
 from ..gan.captured import CapturedStep
+from ..gan.recorded import RecordedStep
 from ..rng import Generator
 from .workload import Arrays, Call, Trial, Workload
 
@@ -33,7 +34,8 @@ def prepare(name: str, backend: Backend, batch_size: int, **changes: Any) -> tup
 
 def _trial(name: str, backend: Backend, batch_size: int) -> Trial:
     algorithm, batch = prepare(name, backend, batch_size)
-    phases: dict[str, Call] = {"step": lambda: algorithm.step(batch)}
+    take_step = RecordedStep(algorithm)  # as the trainer does
+    phases: dict[str, Call] = {"step": lambda: take_step(batch)}
     if backend.index is not None:
         captured = CapturedStep(prepare(name, backend, batch_size)[0])
         captured(batch)  # a ConfigWarning says why where there is no graph

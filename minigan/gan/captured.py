@@ -88,7 +88,7 @@ class CapturedStep:
             self.algorithm.load_state_dict(start)
             for _ in range(COMPARED):
                 self._launch(self.batch)
-            same = _same(self.algorithm.state_dict(), expected)
+            same = same_bits(self.algorithm.state_dict(), expected)
             problem = None if same else "the recorded step comes to other weights than the step itself"
         except Exception as error:  # whatever the driver, CuPy or cuBLAS have against it: there is the other way
             problem = f"{type(error).__name__}: {error}"
@@ -201,8 +201,8 @@ def _copy(source: Batch, target: Batch) -> None:
             target.labels.data[...] = source.labels.data
 
 
-def _same(a: Any, b: Any) -> bool:
+def same_bits(a: Any, b: Any) -> bool:
     """Whether two states are equal to the bit."""
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(same_bits(a[key], b[key]) for key in a)
     return bool(get_backend("cpu").xp.array_equal(a, b))

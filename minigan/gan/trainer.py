@@ -14,6 +14,7 @@ from .algorithm import GAN
 from .batch import Batch
 from .captured import CapturedStep
 from .config import Config
+from .recorded import RecordedStep
 from .report import Report
 
 
@@ -69,7 +70,7 @@ class Trainer:
                 f"the images of {config.data} do not fit on {algorithm.backend.device}: {error} "
                 "Train on fewer of them, or with --device cpu"
             ) from None
-        self._take_step = CapturedStep(algorithm) if config.cuda_graph else algorithm.step
+        self._take_step = CapturedStep(algorithm) if config.cuda_graph else RecordedStep(algorithm)
         self._memory = ExplainedMemory(algorithm.backend, config.batch_size)
         self.stopping = False  # set (by a signal handler, say) to stop after the current step
         self.failed = False

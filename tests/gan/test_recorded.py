@@ -1,0 +1,204 @@
+"""Steps of dense networks as recorded lists of array operations."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+import minigan as mg
+from minigan import nn
+from minigan.data import dataset as datasets
+from minigan.gan import Batch, Trainer, create, presets
+from minigan.gan.contradictions import ConfigWarning
+from minigan.gan.presets.preset import Preset
+from minigan.gan.recorded import Recording
+from minigan.observe import GraphPrinter
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8), np.uint8)
+STEPS = 6
+
+
+def build(config, streams):
+    rng = streams["init"]
+    generator = nn.Sequential(
+        nn.Linear(config.latent_size, 5, rng=rng),
+        nn.ReLU(),
+        nn.Linear(5, 64, rng=rng),
+        nn.Tanh(),
+        nn.Unflatten(1, (1, 8, 8)),
+    )
+    layers = [nn.Flatten(), nn.Linear(64 * config.packing, 5, rng=rng), nn.LeakyReLU(0.2), nn.Linear(5, 1, rng=rng)]
+    return {"generator": generator, "discriminator": nn.Sequential(*layers)}
+
+
+DENSE = Preset("dense", "for tests", (1, 8, 8), build, {"batch_size": 4, "latent_size": 3, "log_every": 100})
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    tiny.register(monkeypatch)
+    tiny.register(monkeypatch, DENSE)
+
+
+def training(preset="dense", **settings):
+    config = presets.configure(preset, **settings)
+    return Trainer(config, create(config), datasets.stored("x", PIXELS, np.arange(60) % 10))
+
+
+def trained_alike(recorded, eager, steps=STEPS):
+    """Both trainers take these steps, the second one by its algorithm's own method: all comes to the same bits."""
+    for step in range(steps):
+        one, other = recorded._take_step(recorded.batch(step)), eager.algorithm.step(eager.batch(step))
+        assert one.numbers() == other.numbers()
+        assert_equal(recorded.algorithm.state_dict(), eager.algorithm.state_dict())
+        for name, optimizer in recorded.algorithm.optimizers.items():
+            for p, q in zip(optimizer.parameters, eager.algorithm.optimizers[name].parameters, strict=True):
+                np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy())
+
+
+def assert_equal(state, expected):
+    if isinstance(expected, dict):
+        assert state.keys() == expected.keys()
+        for name in expected:
+            assert_equal(state[name], expected[name])
+    else:
+        np.testing.assert_array_equal(state, expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"update": "simultaneous"},
+        {"fresh_latents": True, "real_target": 0.9},
+        {"lr_schedule": "linear", "steps": 5},
+        {"optimizer": "rmsprop", "lr_schedule": "cosine", "steps": 7},
+        {"optimizer": "sgd", "momentum": 0.5, "clip_norm": 0.1},
+        {"discriminator_steps": 2, "clip_value": 0.01},
+        {"ema": 0.15},  # another rate in every step
+        {"objective": "wasserstein", "weight_clip": 0.01, "beta1": 0.0},
+        {"objective": "wasserstein", "penalty": "wgan_gp"},
+        {"objective": "hinge", "penalty": "r1"},
+        {"objective": "relativistic", "penalty": "dragan"},
+        {"objective": "least_squares", "packing": 2},
+    ],
+    ids=str,
+)
+def test_a_recorded_step_comes_to_the_bits_of_the_step_itself(settings, monkeypatch):
+    recorded, eager = training(**settings), training(**settings)
+    taken = []
+    step = recorded.algorithm.step
+    monkeypatch.setattr(recorded.algorithm, "step", lambda batch: taken.append(1) or step(batch))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained_alike(recorded, eager)
+    assert len(taken) == 3  # two to record, one to compare
+
+
+class Wobbly(nn.Module):
+    """A layer of somebody else, which does something else every time."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * (1.0 if self.calls < 20 else 0.5)
+
+
+def wobbly(config, streams):
+    players = build(config, streams)
+    return {**players, "discriminator": nn.Sequential(Wobbly(), players["discriminator"])}
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "problem"),
+    [
+        ("tiny", {}, "BatchNorm keeps arrays"),
+        ("dense", {"instance_noise": 0.1}, "an array (4, 1, 8, 8) of unknown origin is read"),
+        ("dense", {"spectral_norm": True}, "a network writes into its buffers"),
+        ("dense", {"l2": 0.01}, "an array (5, 64) of unknown origin is read"),  # signs, of l1's rule
+        ("wobbly", {}, "Wobbly is not of minigan, and may do something else every time"),
+    ],
+)
+def test_other_steps_stay_as_they_are(preset, settings, problem, monkeypatch):
+    tiny.register(monkeypatch, replace(DENSE, name="wobbly", build=wobbly))
+    recorded, eager = training(preset, **settings), training(preset, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained_alike(recorded, eager, steps=12)
+    assert recorded._take_step.problem == problem
+
+
+@pytest.mark.parametrize("changes", [{"real_target": 0.8}, {"penalty": "r1"}, {"fresh_latents": True}])
+def test_a_step_that_changes_is_not_recorded(changes):
+    """Between the first step and the second, and so between what was written down of them."""
+    recorded, eager = training(), training()
+    trained_alike(recorded, eager, steps=1)
+    for trainer in (recorded, eager):
+        trainer.algorithm.config = replace(trainer.algorithm.config, **changes)
+    trained_alike(recorded, eager)
+    assert recorded._take_step.problem == "two steps did not do the same"
+
+
+def test_another_batch_size_is_a_step_of_its_own():
+    recorded, eager = training(), training()
+    trained_alike(recorded, eager, steps=4)
+    few = [Batch(t.batch(4).images[:2]) for t in (recorded, eager)]
+    assert recorded._take_step(few[0]).numbers() == eager.algorithm.step(few[1]).numbers()
+    trained_alike(recorded, eager)
+
+
+def test_a_list_that_comes_to_other_weights_is_noticed(monkeypatch):
+    run = Recording.run
+
+    def wrong(self, batch):
+        report = run(self, batch)
+        self.algorithm.optimizers["generator"].flat[0] += 1e-6
+        return report
+
+    monkeypatch.setattr(Recording, "run", wrong)
+    recorded, eager = training(), training()
+    trained_alike(recorded, eager, steps=2)
+    with pytest.warns(
+        ConfigWarning,
+        match="training goes on without recorded steps: the recorded step comes to other weights than the step itself",
+    ):
+        recorded._take_step(recorded.batch(2))
+    eager.algorithm.step(eager.batch(2))
+    trained_alike(recorded, eager)
+
+
+def test_who_observes_sees_operations(capsys):
+    recorded, eager = training(), training()
+    trained_alike(recorded, eager, steps=4)
+    capsys.readouterr()
+    with mg.get_backend("cpu").observing(GraphPrinter()):
+        recorded._take_step(recorded.batch(4))
+    assert "LeakyReLU" in capsys.readouterr().out
+    eager.algorithm.step(eager.batch(4))
+    trained_alike(recorded, eager)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one():
+    whole, first, second = training(), training(), training()
+    for trainer, steps in ((whole, range(9)), (first, range(5))):
+        for step in steps:
+            trainer._take_step(trainer.batch(step))
+    second.algorithm.load_state_dict(first.algorithm.state_dict())
+    for step in range(5, 9):
+        second._take_step(second.batch(step))
+    assert_equal(second.algorithm.state_dict(), whole.algorithm.state_dict())
+
+
+def test_no_array_is_held_longer_than_it_is_needed():
+    trainer = training()
+    for step in range(4):
+        trainer._take_step(trainer.batch(step))
+    recording = trainer._take_step.recording
+    made = [recording.arrays[number] for _, _, number, _ in recording.program if number is not None]
+    left = [array for array in made if array is not None]
+    assert len(left) == len(set(recording.results)) < len(made) / 5
