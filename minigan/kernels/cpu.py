@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .blas import Blas
 from .blockwise import Blockwise
 from .buffers import BufferPool
 from .channels import ChannelView
@@ -46,6 +47,7 @@ class CpuKernels(ReferenceKernels):
         super().__init__(np)
         self.threads = threads
         self.team = ThreadTeam(threads)
+        self.blas = Blas(self.team.blas)
         self.pool = BufferPool()
         self.blocks = Blockwise(self.team, self.pool)
         self.convolutions = Convolutions(self.team, self.pool, conv_algorithm)
@@ -399,34 +401,27 @@ class CpuKernels(ReferenceKernels):
         correction = math.sqrt(1 - beta2**step)
         rate = lr * correction / (1 - beta1**step)
 
-        def chain(p, g, m, v):
+        def chain(p, g, m, v, change=None):
+            if change is None:
+                change = self.pool.empty(g.shape, g.dtype)
             if weight_decay and decoupled:
                 np.multiply(p, 1 - lr * weight_decay, out=p)
             elif weight_decay:
                 g = g + weight_decay * p
-            change = self.pool.empty(g.shape, g.dtype)
-            if beta1 == 0.5:  # DCGAN's, and so most GANs'; halving is exact, but for the least numbers
-                np.add(m, g, out=m)
-                np.multiply(m, 0.5, out=m)
-            else:
-                np.multiply(g, 1 - beta1, out=change)
-                np.multiply(m, beta1, out=m)
-                np.add(m, change, out=m)
+            self.blas.axpby(1 - beta1, g, beta1, m)
             np.multiply(g, g, out=change)
-            np.multiply(change, 1 - beta2, out=change)
-            np.multiply(v, beta2, out=v)
-            np.add(v, change, out=v)
+            self.blas.axpby(1 - beta2, change, beta2, v)
             np.sqrt(v, out=change)
             np.add(change, eps * correction, out=change)
             np.divide(m, change, out=change)
-            np.multiply(change, rate, out=change)
-            np.subtract(p, change, out=p)
+            self.blas.axpby(-rate, change, 1, p)
 
         if p.size >= (BLOCK if self.team.alone else ADAM_ALONE):
             self.blocks.fill(chain, [p, g, m, v], BLOCK)
         else:
+            change = self.pool.empty((min(p.size, ADAM_BLOCK),), p.dtype)
             for part in slices(p.size, ADAM_BLOCK):
-                chain(p[part], g[part], m[part], v[part])
+                chain(p[part], g[part], m[part], v[part], change[: part.stop - part.start])
 
 
 def _joined(run: list) -> tuple[slice, np.ndarray]:

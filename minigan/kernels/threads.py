@@ -23,8 +23,8 @@ class ThreadTeam:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads
         self.alone = False
-        self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
-        for library in self._blas:
+        self.blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        for library in self.blas:
             library.set_num_threads(threads)
         self._running = threading.Lock()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -36,7 +36,7 @@ class ThreadTeam:
         """From now on BLAS stays on the thread that calls it (or no longer): after a product its threads go on spinning
         for about a tenth of a second, on the very processors that the team works on."""
         if alone != self.alone:
-            for library in self._blas:
+            for library in self.blas:
                 library.set_num_threads(1 if alone else self.threads)
             self.alone = alone
 
@@ -49,7 +49,7 @@ class ThreadTeam:
         items = list(items)
         if len(items) < 2 or not self._running.acquire(blocking=False):
             return [function(item) for item in items]
-        counts = [(library, library.get_num_threads()) for library in self._blas]
+        counts = [(library, library.get_num_threads()) for library in self.blas]
         limited = [(library, count) for library, count in counts if count != 1]
         try:
             for library, _ in limited:

@@ -1,0 +1,46 @@
+"""What the BLAS library behind NumPy can do in one pass over memory, and NumPy has no call for."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+NUMBERS = {"f": ("saxpby", ctypes.c_float), "d": ("daxpby", ctypes.c_double)}
+
+
+class Blas:
+    """libraries: threadpoolctl's controllers of those that are loaded."""
+
+    def __init__(self, libraries: Iterable[Any]):
+        self._axpby: dict[str, Callable] = {}
+        for library in libraries:
+            if library.internal_api == "openblas":
+                self._axpby |= _axpby(library.dynlib)
+
+    def axpby(self, a: float, x: np.ndarray, b: float, y: np.ndarray) -> None:
+        """y = a x + b y, in place, of one dimension, y dense; in three passes where no library has it."""
+        axpby = self._axpby.get(x.dtype.char)
+        if axpby is None:
+            np.multiply(y, b, out=y)
+            np.add(y, a * x, out=y)
+        else:
+            number: Any = NUMBERS[x.dtype.char][1]
+            x = x if x.flags.carray else x.copy()
+            axpby(x.size, a, number.from_buffer(x), 1, b, number.from_buffer(y), 1)
+
+
+def _axpby(library: ctypes.CDLL) -> dict[str, Callable]:
+    """That of the library for every type of number. NumPy's own OpenBLAS has names of its own."""
+    found = {}
+    for char, (name, number) in NUMBERS.items():
+        symbols = (f"scipy_cblas_{name}64_", f"cblas_{name}64_", f"cblas_{name}")
+        symbol = next((symbol for symbol in symbols if hasattr(library, symbol)), None)
+        if symbol:
+            integer, pointer = ctypes.c_int64, ctypes.POINTER(number)  # of which short ones are read by their low half
+            found[char] = getattr(library, symbol)
+            found[char].argtypes = [integer, number, pointer, integer, number, pointer, integer]
+            found[char].restype = None
+    return found
