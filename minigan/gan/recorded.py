@@ -77,6 +77,7 @@ class RecordedStep:
         recording.run(batch)
         state = self.algorithm.state_dict()
         self.algorithm.load_state_dict(start)
+        del start  # before another state is copied
         report = self.algorithm.step(batch)
         self.compared = same_bits(self.algorithm.state_dict(), state)
         if not self.compared:
@@ -212,6 +213,8 @@ class Recording(Observer):
             arrays[number] = t.data
         self.backend.kernels.expect(self.algorithm.convolutional)
         self.algorithm.set_learning_rates(self.algorithm.steps_done)
+        for optimizer in self.algorithm.optimizers.values():
+            optimizer.zero_grad()  # their memory is free for the new ones
         for call, reads, makes, last in self.program:
             made = call(*[arrays[number] for number in reads])
             if makes is not None:
