@@ -88,10 +88,10 @@ class RecordedStep:
 
 class Recording(Observer):
     """The list of one step. Arrays are numbered in the order in which they appear: those of the batch, parameters and
-    buffers, which stay where they are, and then those that operations make, or that are one number of the program."""
+    buffers, which stay where they are, then what operations make, and constants without axes."""
 
     def __init__(self, algorithm: GAN, batch: Batch):
-        self.algorithm, self.backend = algorithm, algorithm.backend
+        self.algorithm, self.backend, self.kernels = algorithm, algorithm.backend, algorithm.backend.kernels
         self.problem: str | None = None  # why this step cannot be run from a list
         self.operations: list[Operation] = []
         self.arrays: list[Any] = []
@@ -113,9 +113,8 @@ class Recording(Observer):
             report = self.algorithm.step(batch)
         if self._buffers() != buffers:
             self._give_up("a network writes into its buffers")
-        self.results = tuple(self._read(t.data) for t in _tensors(report))
-        self.losses = tuple(report.losses)
-        self._finish()
+        if not self.problem:
+            self._finish(report)
         return report
 
     def after(self, function: Function, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -123,8 +122,10 @@ class Recording(Observer):
         settings = {name: value for name, value in vars(function).items() if name not in GRAPH}
         if not all(map(_plain, settings.values())):
             self._give_up(f"{function.name} keeps arrays")
+        if self.problem:
+            return
         again = object.__new__(type(function))
-        vars(again).update(settings, backend=self.backend, kernels=self.backend.kernels)
+        vars(again).update(settings, backend=self.backend, kernels=self.kernels)
         reads = tuple([self._read(t.data) for t in inputs])
         self._add((type(function), settings), again.forward, reads, output.data)
 
@@ -160,7 +161,8 @@ class Recording(Observer):
         advance(player)
 
     def _add(self, what: tuple[Any, ...], call: Callable, reads: tuple[int, ...], made: Any) -> None:
-        self.operations.append(Operation(what, call, reads, None if made is None else self._number(made)))
+        if not self.problem:
+            self.operations.append(Operation(what, call, reads, None if made is None else self._number(made)))
 
     def _number(self, array: Any) -> int:
         self.numbers[id(array)] = len(self.arrays)
@@ -169,21 +171,27 @@ class Recording(Observer):
 
     def _read(self, array: Any) -> int:
         if id(array) not in self.numbers:
-            if array.size > 1:
+            if array.ndim:
                 self._give_up(f"an array {array.shape} of unknown origin is read")
             self.constants.append(self._number(array))
         return self.numbers[id(array)]
 
     def _give_up(self, problem: str) -> None:
+        """For this reason, or the one before, no list will come of it: let all arrays go."""
         self.problem = self.problem or problem
+        self.operations.clear()
+        self.arrays.clear()
+        self.numbers.clear()
 
     def _buffers(self) -> list[int]:
         """How often everything was written into that a network keeps and does not learn."""
         buffers = [t for name in self.algorithm.optimizers for t in self.algorithm.modules[name].buffers()]
         return [t.version.count if isinstance(t, Tensor) else t for t in buffers]
 
-    def _finish(self) -> None:
+    def _finish(self, report: Report) -> None:
         """The list as it is run: each operation with the arrays that nobody needs after it."""
+        self.results = tuple(self._read(t.data) for t in _tensors(report))
+        self.losses = tuple(report.losses)
         made = {operation.makes for operation in self.operations if operation.makes is not None}
         needed = set(self.results)
         for _, call, reads, makes in reversed(self.operations):
@@ -204,14 +212,15 @@ class Recording(Observer):
     # ----------------------------------------------------------------- running
 
     def takes(self, batch: Batch) -> bool:
-        return [(t.shape, t.dtype) for t in _of(batch)] == self.batch
+        """Whether the list is of such batches, and of the device as it is configured now."""
+        return [(t.shape, t.dtype) for t in _of(batch)] == self.batch and self.backend.kernels is self.kernels
 
     def run(self, batch: Batch) -> Report:
         """The step, on another batch."""
         arrays = self.arrays
         for number, t in enumerate(_of(batch)):
             arrays[number] = t.data
-        self.backend.kernels.expect(self.algorithm.convolutional)
+        self.kernels.expect(self.algorithm.convolutional)
         self.algorithm.set_learning_rates(self.algorithm.steps_done)
         for optimizer in self.algorithm.optimizers.values():
             optimizer.zero_grad()  # their memory is free for the new ones

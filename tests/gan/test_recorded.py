@@ -14,6 +14,7 @@ from minigan.gan import Batch, Trainer, create, presets
 from minigan.gan.contradictions import ConfigWarning
 from minigan.gan.presets.preset import Preset
 from minigan.gan.recorded import Recording
+from minigan.kernels.reference import ReferenceKernels
 from minigan.observe import GraphPrinter
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8), np.uint8)
@@ -51,7 +52,7 @@ def trained_alike(recorded, eager, steps=STEPS):
     """Both trainers take these steps, the second one by its algorithm's own method: all comes to the same bits."""
     for step in range(steps):
         one, other = recorded._take_step(recorded.batch(step)), eager.algorithm.step(eager.batch(step))
-        assert one.numbers() == other.numbers()
+        np.testing.assert_equal(one.numbers(), other.numbers())
         assert_equal(recorded.algorithm.state_dict(), eager.algorithm.state_dict())
         for name, optimizer in recorded.algorithm.optimizers.items():
             for p, q in zip(optimizer.parameters, eager.algorithm.optimizers[name].parameters, strict=True):
@@ -130,7 +131,7 @@ def test_other_steps_stay_as_they_are(preset, settings, problem, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trained_alike(recorded, eager, steps=12)
-    assert recorded._take_step.problem == problem
+    assert recorded._take_step.problem == problem and recorded._take_step.recording is None
 
 
 @pytest.mark.parametrize("changes", [{"real_target": 0.8}, {"penalty": "r1"}, {"fresh_latents": True}])
@@ -169,6 +170,22 @@ def test_a_list_that_comes_to_other_weights_is_noticed(monkeypatch):
     ):
         recorded._take_step(recorded.batch(2))
     eager.algorithm.step(eager.batch(2))
+    trained_alike(recorded, eager)
+
+
+def test_weights_that_are_not_finite_are_compared_too():
+    recorded, eager = (training(lr_generator=1e30, lr_discriminator=1e30, optimizer="sgd") for _ in range(2))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("error", category=ConfigWarning)
+        trained_alike(recorded, eager)
+    assert np.isnan(recorded.algorithm.optimizers["generator"].flat).any()
+    assert recorded._take_step.compared
+
+
+def test_kernels_that_are_configured_anew_are_taken(monkeypatch):
+    recorded, eager = training(), training()
+    trained_alike(recorded, eager, steps=4)
+    monkeypatch.setattr(mg.get_backend("cpu"), "kernels", ReferenceKernels(np))
     trained_alike(recorded, eager)
 
 
