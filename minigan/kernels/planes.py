@@ -18,7 +18,7 @@ from .geometry import Geometry, KeptPair
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-ROWS = 1 << 17  # elements of the shifted planes of a chunk of images, about
+ROWS = 1 << 17  # elements of the shifted planes of a chunk of images, about; of two chunks fewer
 SUMS = 8  # partial sums of a weight gradient
 
 
@@ -168,7 +168,7 @@ class Planes:
 
     def chunks(self, side: Side, images: np.ndarray) -> list[slice]:
         rows = sum(planes.stop - planes.start for planes, _ in side.shifts)
-        return shares(len(images), len(images) * rows * math.prod(side.size) / ROWS)
+        return shares(len(images), len(images) * rows * math.prod(side.size) / ROWS, 2)
 
     def read_rows(self, side: Side, few: np.ndarray) -> np.ndarray:
         """(n, h, w, channels) -> (K, L)."""
