@@ -30,6 +30,7 @@ from minigan.files import check_writable, replacing
 from minigan.gan import presets
 from minigan.gan.config import DEFAULT_PRESET
 from minigan.gan.presets.convolutional import compact_discriminator, compact_generator
+from minigan.gan.recorded import RecordedStep
 from minigan.kernels.reference import ReferenceKernels
 from minigan.profile import Profile
 
@@ -86,7 +87,8 @@ def row(
     with Profile(backend) as profile:
         algorithm.step(batch)
     operations = sum(work.operations for work in profile.kernels.values())
-    timing = measure(lambda: algorithm.step(batch), backend, seconds=seconds)
+    take_step = RecordedStep(algorithm)
+    timing = measure(lambda: take_step(batch), backend, seconds=seconds)
     return Row(axis, preset, value, batch_size, threads, timing, operations)
 
 
