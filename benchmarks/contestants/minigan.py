@@ -1,7 +1,7 @@
 """minigan: its own training algorithm on networks built from the tables, fed with the given latents.
 
-Steps are taken as `minigan train` takes them: those of dense networks, from the third on, as a recorded list of array
-operations. On a GPU also as a CUDA graph, as with `minigan train --cuda-graph`.
+Steps are taken as `minigan train` takes them: those of dense networks as a recorded list of array operations. On a GPU
+also as a CUDA graph, as with `minigan train --cuda-graph`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ class Minigan:
         for _, module in self.gan.discriminator.named_modules():
             if isinstance(module, nn.Dropout):
                 module.train(active)
-        self._begin()
+        if self.graph:
+            self._begin()
 
     def prepare(self, real: np.ndarray, latents: np.ndarray, fresh_latents: np.ndarray) -> Prepared:
         images, *both = (mg.tensor(array, device=self.device) for array in (real, latents, fresh_latents))

@@ -20,6 +20,7 @@ from contestants import Unavailable, build
 from contestants.workloads import WORKLOADS, batches, initial_state
 
 BATCHES = 8  # different batches in a timed run, used in turn
+RUN_UP = 4  # steps after which those that are recorded, traced or compiled are so
 
 
 class Process:
@@ -37,7 +38,10 @@ class Process:
         self.details: dict[str, str] = self._answer()
 
     def first_losses(self, steps: int) -> list[tuple[float, float]]:
-        """Losses of the first steps from the common state, without dropout: (discriminator's, generator's)."""
+        """Losses of the first steps from the common state, without dropout: (discriminator's, generator's).
+
+        Steps are taken as they are when they are timed.
+        """
         return self._ask("first_losses", steps)
 
     def seconds(self, steps: int) -> float:
@@ -92,6 +96,8 @@ def _serve(
 
         def first_losses(steps: int) -> list[tuple[float, float]]:
             contestant.use_dropout(False)
+            for _ in range(RUN_UP):
+                contestant.step(prepared[0])
             contestant.load(state)
             losses = [contestant.read(contestant.step(batch)) for batch in prepared[:steps]]
             contestant.use_dropout(True)

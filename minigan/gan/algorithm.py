@@ -137,7 +137,8 @@ class GAN(Algorithm):
         if not (c.l1 or c.l2) or c.regularised not in ("both", player):
             return {}
         weights = [p for p in self.optimizers[player].parameters if p.ndim > 1]
-        return {f"{player[0]}_regularisation": c.l1 * penalties.l1(weights) + c.l2 * penalties.l2(weights)}
+        terms = [factor * norm(weights) for factor, norm in ((c.l1, penalties.l1), (c.l2, penalties.l2)) if factor]
+        return {f"{player[0]}_regularisation": terms[0] + terms[1] if len(terms) > 1 else terms[0]}
 
     def advance(self, name: str) -> None:
         """The optimizer's step; then the bound on the critic's weights, or the generator's average."""

@@ -4,227 +4,157 @@ Of a step of small dense networks a quarter goes into finding out, once more, wh
 where two steps came to one list, and a third, taken both ways, to the same bits, the list is run from then on. It holds
 the forward method of every Function, draws of random numbers, and updates of the players, which stay the algorithm's.
 Steps go on as they are where a Function keeps arrays for itself (in convolutions, batch norm, dropout), where one reads
-an array that nothing in the list has made, and where anything but minigan's own code takes part.
+an array that nothing in the list has made, and where anything but minigan's own code decides what is done.
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import is_
 from typing import Any, NamedTuple
 
 from ..autograd import Function, Tensor
 from ..observe import Observer
+from . import penalties
 from .algorithm import GAN
 from .batch import Batch
 from .captured import same_bits
 from .contradictions import ConfigWarning
 from .report import Report
 
+ALIKE = 2  # steps that have to come to the same list
+LARGE = 1 << 26  # bytes of a step's arrays: where there are more, what Python takes beside them is little
 DRAWS = ("normal", "uniform", "mask")  # what random streams are asked for
 GRAPH = {"inputs", "needs", "generation", "backend", "kernels", "path", "_versions", "_output", "_output_version"}
 
 
+class RecordedStep:
+    """algorithm.step, from the fourth call on as a recorded list where that is possible (problem: why it is not).
+
+    A list is of the configuration, the objective and the layers that were there when it was recorded. Learning rates
+    and values may change, and where anything in `Program.fits` does, recording begins anew.
+    """
+
+    def __init__(self, algorithm: GAN):
+        self.algorithm, self.backend = algorithm, algorithm.backend
+        self.problem: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.program: Program | None = None
+        self.shown = 0  # steps that came to this list, and, last, to the same bits
+
+    def __call__(self, batch: Batch) -> Report:
+        if self.problem or self.backend.observers:  # nobody could observe a list
+            return self.algorithm.step(batch)
+        if self.program and not self.program.fits(batch):
+            self._begin()
+        if self.program is None or self.shown < ALIKE:
+            return self._record(batch)
+        return self.program.run(batch) if self.shown > ALIKE else self._compare(self.program, batch)
+
+    def _record(self, batch: Batch) -> Report:
+        """A step, listened to."""
+        self.problem = _problem(self.algorithm)
+        if self.problem:
+            return self.algorithm.step(batch)
+        recorder = Recorder(self.algorithm, batch)
+        with recorder.listening():
+            report = self.algorithm.step(batch)
+        before, self.program, self.problem = self.program, recorder.program(report), recorder.problem
+        if before and self.program and not self.program.same_as(before):
+            self.program, self.problem = None, "two steps did not do the same"
+        self.shown += 1
+        return report
+
+    def _compare(self, program: Program, batch: Batch) -> Report:
+        """A step, taken both ways."""
+        try:
+            state = self._trial(program, batch)
+        except MemoryError:
+            self.program, self.problem = None, "there is no memory for a comparison"
+            return self.algorithm.step(batch)
+        report = self.algorithm.step(batch)
+        self.shown += 1
+        if not same_bits(self.algorithm.state_dict(), state):
+            self.program, self.problem = None, "the recorded step comes to other weights than the step itself"
+            warnings.warn(f"training goes on without recorded steps: {self.problem}", ConfigWarning, stacklevel=3)
+        return report
+
+    def _trial(self, program: Program, batch: Batch) -> dict[str, Any]:
+        """The state to which the list comes; everything is as it was before."""
+        start = self.algorithm.state_dict()
+        try:
+            program.run(batch)
+            return self.algorithm.state_dict()
+        finally:
+            self.algorithm.load_state_dict(start)
+
+
 class Operation(NamedTuple):
-    """what: its name and settings, by which lists are compared; reads, makes: the numbers of its arrays."""
+    """reads, makes: the numbers of its arrays; last: of those that nobody needs any more; what: for comparisons."""
 
     what: tuple[Any, ...]
     call: Callable[..., Any]
     reads: tuple[int, ...]
     makes: int | None
+    last: tuple[int, ...] = ()
 
 
-class RecordedStep:
-    """algorithm.step, from the fourth call on as a recorded list where that is possible.
+class Program:
+    """The list of a step. arrays: by number, those that stay; the first ones are the batch's, then the networks'."""
 
-    Everything but learning rates and the data has to stay as it is meanwhile: settings, networks, objective.
-    """
-
-    def __init__(self, algorithm: GAN):
-        self.algorithm, self.backend = algorithm, algorithm.backend
-        self.problem = _problem(algorithm)  # why steps are not run from a list
-        self.recording: Recording | None = None
-        self.recorded = 0  # steps that came to this list
-        self.compared = False  # whether the list came to the bits of a step
-
-    def __call__(self, batch: Batch) -> Report:
-        recording = self.recording
-        if self.problem or self.backend.observers:  # nobody could observe a list
-            return self.algorithm.step(batch)
-        if recording is None or self.recorded < 2:
-            return self._record(batch)
-        if not recording.takes(batch):
-            return self.algorithm.step(batch)
-        return recording.run(batch) if self.compared else self._compare(recording, batch)
-
-    def _record(self, batch: Batch) -> Report:
-        """A step, listened to."""
-        before, self.recording = self.recording, Recording(self.algorithm, batch)
-        report = self.recording.record(batch)
-        self.recorded += 1
-        self.problem = self.recording.problem
-        if before is not None and not self.recording.same_as(before):
-            self.problem = self.problem or "two steps did not do the same"
-        if self.problem:
-            self.recording = None
-        return report
-
-    def _compare(self, recording: Recording, batch: Batch) -> Report:
-        """A step, taken both ways."""
-        start = self.algorithm.state_dict()
-        recording.run(batch)
-        state = self.algorithm.state_dict()
-        self.algorithm.load_state_dict(start)
-        del start  # before another state is copied
-        report = self.algorithm.step(batch)
-        self.compared = same_bits(self.algorithm.state_dict(), state)
-        if not self.compared:
-            self.recording, self.problem = None, "the recorded step comes to other weights than the step itself"
-            warnings.warn(f"training goes on without recorded steps: {self.problem}", ConfigWarning, stacklevel=3)
-        return report
-
-
-class Recording(Observer):
-    """The list of one step. Arrays are numbered in the order in which they appear: those of the batch, parameters and
-    buffers, which stay where they are, then what operations make, and constants without axes."""
-
-    def __init__(self, algorithm: GAN, batch: Batch):
-        self.algorithm, self.backend, self.kernels = algorithm, algorithm.backend, algorithm.backend.kernels
-        self.problem: str | None = None  # why this step cannot be run from a list
+    def __init__(self, recorder: Recorder, report: Report):
+        self.algorithm, self.backend, self.kernels = recorder.algorithm, recorder.backend, recorder.kernels
+        self.batch = [(t.shape, t.dtype) for t in recorder.batch]
+        self.parts = [
+            weakref.ref(part) for part in _parts(self.algorithm)
+        ]  # an optimizer owns parameters while it lives
+        self.state, self.layers = recorder.state, recorder.layers
+        self.memory = [t.data for t in self.state]
+        self.modes = [layer.training for layer in self.layers]
+        self.losses, self.results = list(report.losses), [recorder.number(t.data) for t in _tensors(report)]
+        self.constants = [recorder.arrays[number].item() for number in recorder.constants]
+        made = {operation.makes for operation in recorder.operations if operation.makes is not None}
+        given = {*made, *range(len(self.batch))}
+        self.arrays = [None if number in given else array for number, array in enumerate(recorder.arrays)]
         self.operations: list[Operation] = []
-        self.arrays: list[Any] = []
-        self.numbers: dict[int, int] = {}  # id of an array -> its number
-        self.constants: list[int] = []
-        self.program: list[tuple[Callable, tuple[int, ...], int | None, tuple[int, ...]]] = []
-        self.batch = [(t.shape, t.dtype) for t in _of(batch)]
-        state: list[Any] = [t for module in algorithm.modules.values() for t in module.parameters() + module.buffers()]
-        for t in [*_of(batch), *state]:
-            if isinstance(t, Tensor):
-                self._number(t.data)
-
-    # --------------------------------------------------------------- recording
-
-    def record(self, batch: Batch) -> Report:
-        """Take a step and write down what it does."""
-        buffers = self._buffers()
-        with self.backend.observing(self), self._listening():
-            report = self.algorithm.step(batch)
-        if self._buffers() != buffers:
-            self._give_up("a network writes into its buffers")
-        if not self.problem:
-            self._finish(report)
-        return report
-
-    def after(self, function: Function, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """An operation has run: a copy of its Function, without the graph, can run it again."""
-        settings = {name: value for name, value in vars(function).items() if name not in GRAPH}
-        if not all(map(_plain, settings.values())):
-            self._give_up(f"{function.name} keeps arrays")
-        if self.problem:
-            return
-        again = object.__new__(type(function))
-        vars(again).update(settings, backend=self.backend, kernels=self.kernels)
-        reads = tuple([self._read(t.data) for t in inputs])
-        self._add((type(function), settings), again.forward, reads, output.data)
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Inside, draws and updates are written down, too."""
-        owners: list[tuple[Any, str, Callable]] = [(self.algorithm, "advance", self._advancing)]
-        for name, stream in self.algorithm.streams.items():
-            owners += [(stream, draw, partial(self._drawing, name)) for draw in DRAWS]
-        for owner, name, listener in owners:
-            setattr(owner, name, partial(listener, getattr(owner, name)))
-        try:
-            yield
-        finally:
-            for owner, name, _ in owners:
-                delattr(owner, name)
-
-    def _drawing(self, stream: str, draw: Callable, *arguments: Any, **options: Any) -> Any:
-        array = draw(*arguments, **options)
-        self._add((stream, draw.__name__, arguments, options), partial(draw, *arguments, **options), (), array)
-        return array
-
-    def _advancing(self, advance: Callable, player: str) -> None:
-        parameters = [p for p in self.algorithm.optimizers[player].parameters if p.grad is not None]
-        gradients = tuple([self._read(p.grad.data) for p in parameters if p.grad is not None])
-
-        def update(*gradients: Any) -> None:
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = Tensor(gradient, self.backend)
-            advance(player)
-
-        self._add((player,), update, gradients, None)
-        advance(player)
-
-    def _add(self, what: tuple[Any, ...], call: Callable, reads: tuple[int, ...], made: Any) -> None:
-        if not self.problem:
-            self.operations.append(Operation(what, call, reads, None if made is None else self._number(made)))
-
-    def _number(self, array: Any) -> int:
-        self.numbers[id(array)] = len(self.arrays)
-        self.arrays.append(array)  # kept, so that no other array gets its id
-        return len(self.arrays) - 1
-
-    def _read(self, array: Any) -> int:
-        if id(array) not in self.numbers:
-            if array.ndim:
-                self._give_up(f"an array {array.shape} of unknown origin is read")
-            self.constants.append(self._number(array))
-        return self.numbers[id(array)]
-
-    def _give_up(self, problem: str) -> None:
-        """For this reason, or the one before, no list will come of it: let all arrays go."""
-        self.problem = self.problem or problem
-        self.operations.clear()
-        self.arrays.clear()
-        self.numbers.clear()
-
-    def _buffers(self) -> list[int]:
-        """How often everything was written into that a network keeps and does not learn."""
-        buffers = [t for name in self.algorithm.optimizers for t in self.algorithm.modules[name].buffers()]
-        return [t.version.count if isinstance(t, Tensor) else t for t in buffers]
-
-    def _finish(self, report: Report) -> None:
-        """The list as it is run: each operation with the arrays that nobody needs after it."""
-        self.results = tuple(self._read(t.data) for t in _tensors(report))
-        self.losses = tuple(report.losses)
-        made = {operation.makes for operation in self.operations if operation.makes is not None}
         needed = set(self.results)
-        for _, call, reads, makes in reversed(self.operations):
-            last = made.intersection((*reads, makes)) - needed
+        for operation in reversed(recorder.operations):
+            last = made.intersection((*operation.reads, operation.makes)) - needed
             needed |= last
-            self.program.insert(0, (call, reads, makes, tuple(last)))
-        for number in made:
-            self.arrays[number] = None
-        self.numbers.clear()
+            self.operations.insert(0, operation._replace(last=tuple(last)))
 
-    def same_as(self, other: Recording) -> bool:
+    def same_as(self, other: Program) -> bool:
         """Whether both steps did the same, with the same numbers."""
-        lists = [[(o.what, o.reads, o.makes) for o in recording.operations] for recording in (self, other)]
-        constants = [[recording.arrays[n].item() for n in recording.constants] for recording in (self, other)]
-        ends = [(recording.constants, recording.results, recording.losses) for recording in (self, other)]
-        return lists[0] == lists[1] and constants[0] == constants[1] and ends[0] == ends[1]
+        lists = [[(o.what, o.reads, o.makes) for o in program.operations] for program in (self, other)]
+        ends = [(program.constants, program.losses, program.results) for program in (self, other)]
+        return lists[0] == lists[1] and ends[0] == ends[1]
 
-    # ----------------------------------------------------------------- running
-
-    def takes(self, batch: Batch) -> bool:
-        """Whether the list is of such batches, and of the device as it is configured now."""
-        return [(t.shape, t.dtype) for t in _of(batch)] == self.batch and self.backend.kernels is self.kernels
+    def fits(self, batch: Batch) -> bool:
+        """Whether batch, kernels, parts, memory of the networks and modes of their layers are those of the list."""
+        return (
+            [(t.shape, t.dtype) for t in _of(batch)] == self.batch
+            and self.backend.kernels is self.kernels
+            and all(map(is_, _parts(self.algorithm), [part() for part in self.parts]))
+            and all(map(is_, [t.data for t in self.state], self.memory))
+            and [layer.training for layer in self.layers] == self.modes
+        )
 
     def run(self, batch: Batch) -> Report:
         """The step, on another batch."""
-        arrays = self.arrays
-        for number, t in enumerate(_of(batch)):
-            arrays[number] = t.data
+        arrays = self.arrays.copy()
+        arrays[: len(self.batch)] = [t.data for t in _of(batch)]
         self.kernels.expect(self.algorithm.convolutional)
         self.algorithm.set_learning_rates(self.algorithm.steps_done)
         for optimizer in self.algorithm.optimizers.values():
             optimizer.zero_grad()  # their memory is free for the new ones
-        for call, reads, makes, last in self.program:
+        for _, call, reads, makes, last in self.operations:
             made = call(*[arrays[number] for number in reads])
             if makes is not None:
                 arrays[makes] = made if made.shape else self.backend.xp.asarray(made)
@@ -234,15 +164,125 @@ class Recording(Observer):
         return Report(dict(zip(self.losses, losses, strict=True)), real, fake, updated)
 
 
+class Recorder(Observer):
+    """Writes down what a step does on this thread: its Functions, draws and updates. It numbers arrays as they appear:
+    those of the batch, of the networks, what operations make, and constants, which have no axes."""
+
+    def __init__(self, algorithm: GAN, batch: Batch):
+        self.algorithm, self.backend, self.kernels = algorithm, algorithm.backend, algorithm.backend.kernels
+        self.thread, self.batch = threading.get_ident(), _of(batch)
+        self.problem: str | None = None  # why no list comes of this step
+        self.operations: list[Operation] = []
+        self.arrays: list[Any] = []  # kept, so that no other array gets the id of one
+        self.numbers: dict[int, int] = {}  # id of an array -> its number
+        self.constants: list[int] = []
+        self.bytes = 0
+        self.layers = [layer for module in algorithm.modules.values() for _, layer in module.named_modules()]
+        state = [t for module in algorithm.modules.values() for t in (*module.parameters(), *module.buffers())]
+        self.state = [t for t in state if isinstance(t, Tensor)]
+        for t in (*self.batch, *self.state):
+            self._new(t.data)
+
+    def program(self, report: Report) -> Program | None:
+        return None if self.problem else Program(self, report)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, all that the algorithm does is written down."""
+        owners: list[tuple[Any, str, Callable]] = [(self.algorithm, "advance", self._advance)]
+        for name, stream in self.algorithm.streams.items():
+            owners += [(stream, draw, partial(self._draw, name)) for draw in DRAWS]
+        buffers = self._buffers()
+        try:
+            for owner, name, listener in owners:
+                setattr(owner, name, partial(listener, getattr(owner, name)))
+            with self.backend.observing(self):
+                yield
+        finally:
+            for owner, name, _ in owners:
+                vars(owner).pop(name, None)
+        if self._buffers() != buffers:
+            self._give_up("a network writes into its buffers")
+
+    def after(self, function: Function, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """A Function has run: a copy of it, without the graph, can run again."""
+        settings = {name: value for name, value in vars(function).items() if name not in GRAPH}
+        again = object.__new__(type(function))
+        vars(again).update(settings, backend=self.backend, kernels=self.kernels)
+        if not all(map(_plain, settings.values())):
+            self._give_up(f"{function.name} keeps arrays")
+        self._add((type(function), settings), again.forward, [t.data for t in inputs], output.data)
+
+    def _draw(self, stream: str, draw: Callable, *arguments: Any, **options: Any) -> Any:
+        array = draw(*arguments, **options)
+        self._add((stream, draw.__name__, arguments, options), partial(draw, *arguments, **options), [], array)
+        return array
+
+    def _advance(self, advance: Callable, player: str) -> None:
+        gradients = {p: p.grad.data for p in self.algorithm.optimizers[player].parameters if p.grad is not None}
+        parameters = list(gradients)
+
+        def update(*arrays: Any) -> None:
+            for parameter, array in zip(parameters, arrays, strict=True):
+                parameter.grad = Tensor(array, self.backend)
+            advance(player)
+
+        self._add((player,), update, list(gradients.values()), None)
+        advance(player)
+
+    def _add(self, what: tuple[Any, ...], call: Callable, reads: list[Any], made: Any) -> None:
+        if not self.problem and threading.get_ident() == self.thread:
+            numbers = tuple([self.number(array) for array in reads])
+            self.operations.append(Operation(what, call, numbers, None if made is None else self._new(made)))
+            if self.bytes > LARGE:
+                self._give_up("its arrays are large")
+
+    def _new(self, array: Any) -> int:
+        self.numbers[id(array)] = len(self.arrays)
+        self.arrays.append(array)
+        self.bytes += array.nbytes
+        return len(self.arrays) - 1
+
+    def number(self, array: Any) -> int:
+        """Of an array that is read."""
+        if id(array) not in self.numbers:
+            self.constants.append(self._new(array))
+            if array.ndim:
+                self._give_up(f"an array {array.shape} of unknown origin is read")
+        return self.numbers[id(array)]
+
+    def _give_up(self, problem: str) -> None:
+        if threading.get_ident() == self.thread:
+            self.problem = self.problem or problem
+            self.arrays, self.operations = [], []
+
+    def _buffers(self) -> list[int]:
+        """How often everything was written into that a network keeps and does not learn."""
+        buffers = [t for name in self.algorithm.optimizers for t in self.algorithm.modules[name].buffers()]
+        return [t.version.count if isinstance(t, Tensor) else t for t in buffers]
+
+
 def _problem(algorithm: GAN) -> str | None:
-    """Why a step of this algorithm cannot be known by heart."""
+    """Why a step of this algorithm is not recorded at all. (Streams draw as ever, so they may be anybody's.)"""
     if algorithm.backend.index is not None:
         return "on a GPU steps become CUDA graphs"
     layers = [layer for module in algorithm.modules.values() for _, layer in module.named_modules()]
-    for part in (algorithm, algorithm.objective, *layers):
-        if type(part).__module__.partition(".")[0] != __name__.partition(".")[0]:
-            return f"{type(part).__name__} is not of minigan, and may do something else every time"
+    code: list[Any] = [type(part) for part in (algorithm, algorithm.objective, *algorithm.optimizers.values(), *layers)]
+    if algorithm.config.penalty != "none":
+        code.append(penalties.get(algorithm.config.penalty))
+    for kind in code:
+        if kind.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            return f"{kind.__name__} is not of minigan, and may do something else every time"
+    for part in (*_parts(algorithm), *layers):
+        for name in vars(part):
+            if callable(getattr(type(part), name, None)):
+                return f"{name} of a {type(part).__name__} was replaced, and may do something else every time"
     return None
+
+
+def _parts(algorithm: GAN) -> list[Any]:
+    """What decides what a step does, beside the layers."""
+    return [algorithm, algorithm.objective, *algorithm.optimizers.values(), *algorithm.streams.values()]
 
 
 def _of(batch: Batch) -> list[Tensor]:
