@@ -96,6 +96,7 @@ def _serve(
 
         def first_losses(steps: int) -> list[tuple[float, float]]:
             contestant.use_dropout(False)
+            contestant.load(state)
             for _ in range(RUN_UP):
                 contestant.step(prepared[0])
             contestant.load(state)
