@@ -220,11 +220,11 @@ class Recorder(Observer):
 
     def _advance(self, advance: Callable, player: str) -> None:
         gradients = {p: p.grad.data for p in self.algorithm.optimizers[player].parameters if p.grad is not None}
-        parameters = list(gradients)
+        parameters, backend = list(gradients), self.backend  # of the recorder nothing may stay
 
         def update(*arrays: Any) -> None:
             for parameter, array in zip(parameters, arrays, strict=True):
-                parameter.grad = Tensor(array, self.backend)
+                parameter.grad = Tensor(array, backend)
             advance(player)
 
         self._add((player,), update, list(gradients.values()), None)

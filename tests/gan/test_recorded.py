@@ -1,7 +1,9 @@
 """Steps of dense networks as recorded lists of array operations."""
 
+import gc
 import threading
 import warnings
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -236,6 +238,22 @@ def test_no_array_is_held_longer_than_it_is_needed(monkeypatch):
     assert max(held) - min(held) < len(made) / 2
     assert program.arrays == before and not [n for n in made if program.arrays[n] is not None]
     assert program.arrays[0] is None  # the batch
+
+
+def test_nothing_stays_of_a_recorder(monkeypatch):
+    """It holds every array of a step."""
+    recorders = []
+
+    def watched(self, report):
+        recorders.append(weakref.ref(self))
+        return None if self.problem else Program(self, report)
+
+    monkeypatch.setattr(Recorder, "program", watched)
+    trainer = training()
+    for step in range(3):
+        trainer._take_step(trainer.batch(step))
+    gc.collect()
+    assert trainer._take_step.program and [recorder() for recorder in recorders] == [None, None]
 
 
 def failing(monkeypatch, trainer, call, error=MemoryError):
