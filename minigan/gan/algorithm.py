@@ -138,7 +138,7 @@ class GAN(Algorithm):
             return {}
         weights = [p for p in self.optimizers[player].parameters if p.ndim > 1]
         terms = [factor * norm(weights) for factor, norm in ((c.l1, penalties.l1), (c.l2, penalties.l2)) if factor]
-        return {f"{player[0]}_regularisation": terms[0] + terms[1] if len(terms) > 1 else terms[0]}
+        return {f"{player[0]}_regularisation": penalties.total(terms)}
 
     def advance(self, name: str) -> None:
         """The optimizer's step; then the bound on the critic's weights, or the generator's average."""

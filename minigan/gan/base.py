@@ -9,6 +9,7 @@ from ..autograd import Tensor
 from ..backend import Backend, get_backend
 from ..optim import schedules
 from ..rng import Generator
+from . import penalties
 from .config import Config
 
 STREAMS = ("init", "latents", "dropout", "noise", "penalty")  # a stream's number is its place: never reorder
@@ -77,10 +78,7 @@ class Algorithm:
         """The gradient of the sum of the losses, for one module's parameters."""
         optimizer = self.optimizers[name]
         optimizer.zero_grad()
-        loss, *others = losses.values()
-        for other in others:
-            loss = loss + other
-        loss.backward(inputs=optimizer.parameters, retain_graph=retain_graph)
+        penalties.total(losses.values()).backward(inputs=optimizer.parameters, retain_graph=retain_graph)
 
     def advance(self, name: str) -> None:
         """The optimizer's step, by gradients clipped first in every element, then in norm, where that is asked for."""

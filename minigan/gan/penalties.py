@@ -55,12 +55,12 @@ def r2(discriminator: Discriminator, real: Tensor, fake: Tensor, *, rng: Generat
 
 def l1(parameters: Iterable[Tensor]) -> Tensor:
     """Sum of |w| over all elements of the parameters."""
-    return _total(parameter.abs().sum() for parameter in parameters)
+    return total(parameter.abs().sum() for parameter in parameters)
 
 
 def l2(parameters: Iterable[Tensor]) -> Tensor:
     """Sum of w^2 over all elements of the parameters."""
-    return _total((parameter * parameter).sum() for parameter in parameters)
+    return total((parameter * parameter).sum() for parameter in parameters)
 
 
 ALL: dict[str, Callable[..., Tensor]] = {penalty.__name__: penalty for penalty in (wgan_gp, r1, r2, dragan)}
@@ -92,7 +92,8 @@ def _uniform_per_sample(like: Tensor, rng: Generator | None) -> Tensor:
     return Tensor((rng or like.backend.generator).uniform(shape, dtype=like.dtype), like.backend)
 
 
-def _total(terms: Iterable[Any]) -> Tensor:
+def total(terms: Iterable[Any]) -> Tensor:
+    """The sum of one term or more."""
     first, *others = terms
     for term in others:
         first = first + term

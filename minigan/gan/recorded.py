@@ -36,8 +36,8 @@ GRAPH = {"inputs", "needs", "generation", "backend", "kernels", "path", "_versio
 class RecordedStep:
     """algorithm.step, from the fourth call on as a recorded list where that is possible (problem: why it is not).
 
-    A list is of the configuration, the objective and the layers that were there when it was recorded. Learning rates
-    and values may change, and where anything in `Program.fits` does, recording begins anew.
+    A list is of the configuration and the layers that were there when it was recorded. Learning rates and values may
+    change, and where anything in `Program.fits` does, recording begins anew.
     """
 
     def __init__(self, algorithm: GAN):
@@ -109,22 +109,20 @@ class Operation(NamedTuple):
 class Program:
     """The list of a step. arrays: by number, those that stay; the first ones are the batch's, then the networks'."""
 
-    def __init__(self, recorder: Recorder, report: Report):
+    def __init__(self, recorder: Recorder, losses: list[str], results: list[int]):
         self.algorithm, self.backend, self.kernels = recorder.algorithm, recorder.backend, recorder.kernels
         self.batch = [(t.shape, t.dtype) for t in recorder.batch]
-        self.parts = [
-            weakref.ref(part) for part in _parts(self.algorithm)
-        ]  # an optimizer owns parameters while it lives
+        self.parts = [weakref.ref(part) for part in _parts(self.algorithm)]  # optimizers own parameters while they live
         self.state, self.layers = recorder.state, recorder.layers
         self.memory = [t.data for t in self.state]
         self.modes = [layer.training for layer in self.layers]
-        self.losses, self.results = list(report.losses), [recorder.number(t.data) for t in _tensors(report)]
+        self.losses, self.results = losses, results  # names; numbers of what the report shows
         self.constants = [recorder.arrays[number].item() for number in recorder.constants]
         made = {operation.makes for operation in recorder.operations if operation.makes is not None}
         given = {*made, *range(len(self.batch))}
         self.arrays = [None if number in given else array for number, array in enumerate(recorder.arrays)]
         self.operations: list[Operation] = []
-        needed = set(self.results)
+        needed = set(results)
         for operation in reversed(recorder.operations):
             last = made.intersection((*operation.reads, operation.makes)) - needed
             needed |= last
@@ -177,14 +175,16 @@ class Recorder(Observer):
         self.numbers: dict[int, int] = {}  # id of an array -> its number
         self.constants: list[int] = []
         self.bytes = 0
-        self.layers = [layer for module in algorithm.modules.values() for _, layer in module.named_modules()]
+        self.layers = _layers(algorithm)
         state = [t for module in algorithm.modules.values() for t in (*module.parameters(), *module.buffers())]
         self.state = [t for t in state if isinstance(t, Tensor)]
         for t in (*self.batch, *self.state):
             self._new(t.data)
 
     def program(self, report: Report) -> Program | None:
-        return None if self.problem else Program(self, report)
+        shown = [*report.losses.values(), report.real_logits, report.fake_logits, report.updated_fake_logits]
+        results = [] if self.problem else [self.number(t.data) for t in shown]
+        return None if self.problem else Program(self, list(report.losses), results)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -266,7 +266,7 @@ def _problem(algorithm: GAN) -> str | None:
     """Why a step of this algorithm is not recorded at all. (Streams draw as ever, so they may be anybody's.)"""
     if algorithm.backend.index is not None:
         return "on a GPU steps become CUDA graphs"
-    layers = [layer for module in algorithm.modules.values() for _, layer in module.named_modules()]
+    layers = _layers(algorithm)
     code: list[Any] = [type(part) for part in (algorithm, algorithm.objective, *algorithm.optimizers.values(), *layers)]
     if algorithm.config.penalty != "none":
         code.append(penalties.get(algorithm.config.penalty))
@@ -285,12 +285,12 @@ def _parts(algorithm: GAN) -> list[Any]:
     return [algorithm, algorithm.objective, *algorithm.optimizers.values(), *algorithm.streams.values()]
 
 
+def _layers(algorithm: GAN) -> list[Any]:
+    return [layer for module in algorithm.modules.values() for _, layer in module.named_modules()]
+
+
 def _of(batch: Batch) -> list[Tensor]:
     return [batch.images] if batch.labels is None else [batch.images, batch.labels]
-
-
-def _tensors(report: Report) -> list[Tensor]:
-    return [*report.losses.values(), report.real_logits, report.fake_logits, report.updated_fake_logits]
 
 
 def _plain(value: Any) -> bool:

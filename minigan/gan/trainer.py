@@ -48,8 +48,8 @@ class Reporter:
 class Trainer:
     """Runs `algorithm` on `dataset` from `step` to config.steps.
 
-    remembered: the `reporter_states` at that step. Where steps can be recorded (recorded.py), settings, networks and
-    objective are taken as they are in the first three.
+    remembered: the `reporter_states` at that step. Where steps can be recorded (recorded.py), settings and networks are
+    taken as they are in the first three.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from .geometry import Geometry, KeptPair
 from .layout import channels_first, channels_last, shares, slices
 from .threads import ThreadTeam
 
-ROWS = 1 << 17  # elements of the shifted planes of a chunk of images, about; of two chunks fewer
+ROWS = 1 << 17  # elements of the shifted planes of a chunk of images, about (two chunks may have fewer)
 SUMS = 8  # partial sums of a weight gradient
 
 
