@@ -332,6 +332,35 @@ def test_pieces_that_are_replaced_are_noticed(change):
     assert recorded._take_step.shown == 3
 
 
+def test_dropout_that_is_switched_on_again_is_noticed():
+    recorded, eager = training(dropout=0.5), training(dropout=0.5)
+    for trainer in (recorded, eager):
+        trainer.algorithm.discriminator.eval()
+    trained_alike(recorded, eager)
+    assert recorded._take_step.shown == 3
+    for trainer in (recorded, eager):
+        trainer.algorithm.discriminator.train()
+    trained_alike(recorded, eager)
+    assert recorded._take_step.problem == "MaskScale keeps arrays"
+
+
+def test_the_last_gradients_are_gone_before_new_ones_are_made():
+    trainer = training()
+    for step in range(4):
+        trainer._take_step(trainer.batch(step))
+    program, seen = trainer._take_step.program, []
+    parameters = [p for optimizer in trainer.algorithm.optimizers.values() for p in optimizer.parameters]
+    first, *others = program.operations
+
+    def call(*arrays):
+        seen.extend(p.grad for p in parameters)
+        return first.call(*arrays)
+
+    program.operations = [first._replace(call=call), *others]
+    trainer._take_step(trainer.batch(4))
+    assert seen == [None] * len(parameters) and all(p.grad is not None for p in parameters)
+
+
 class Counting(mg.optim.Adam):
     def step(self):
         self.calls = getattr(self, "calls", 0) + 1
